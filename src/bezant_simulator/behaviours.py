@@ -1,0 +1,120 @@
+"""The magic words: which payment method, or which word in `metadata.simulate`, makes what happen.
+
+A payment method is `pm_card_<word>`. For later operations `metadata.simulate` holds words such as
+`capture:timeout_after refund:500_after`; those sent with the operation win over those of the charge, and both over what the payment
+method says (`pm_card_refund_fails`).
+
+A fault strikes an idempotency key once. A repeat of an `*_after` word finds the stored answer; a repeat of a `*_before` word finds
+nothing and is executed. So a lost call can be resolved by repeating it, and until then by nothing else. Without a key each try is struck.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+from bezant_simulator.model import Kind, Refusal
+
+
+class Decision(StrEnum):
+    """What the PSP decides."""
+
+    APPROVE = "approve"
+    DECLINE = "decline"
+    HALF = "half"
+    """Authorize only half of what was asked."""
+    LATER = "later"
+    """Pending at first; decided by the clock."""
+    CUSTOMER = "customer"
+    """Pending until the customer has decided on a page."""
+
+
+class Fault(StrEnum):
+    """How the answer goes wrong."""
+
+    TIMEOUT = "timeout"
+    ERROR = "500"
+    RESET = "reset"
+    RATE_LIMIT = "rate_limit"
+
+
+class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
+    """What one word means. `executes`: whether the fault strikes after the work was done."""
+
+    decision: Decision = Decision.APPROVE
+    refusal: Refusal | None = None
+    fault: Fault | None = None
+    executes: bool = True
+    delay_s: float = 0.0
+    page: str | None = None
+    later: Mapping[Kind, str] = MappingProxyType({})
+
+
+def _decline(code: str, message: str, decline_code: str | None = None) -> Behaviour:
+    return Behaviour(decision=Decision.DECLINE, refusal=Refusal("card_error", code, message, decline_code or code))
+
+
+APPROVE: Final = Behaviour()
+FAILED: Final = {
+    Kind.AUTHORIZE: Refusal("card_error", "card_declined", "The issuer refused the card.", "generic_decline"),
+    Kind.CAPTURE: Refusal("card_error", "capture_failed", "The acquirer refused the capture.", "acquirer_refused"),
+    Kind.CANCEL: Refusal("card_error", "cancel_failed", "The acquirer refused the release.", "acquirer_refused"),
+    Kind.REFUND: Refusal("card_error", "refund_failed", "The acquirer refused the refund.", "acquirer_refused"),
+}
+"""What an operation is refused with where the word does not name a reason."""
+
+_FAILS: Final = Behaviour(decision=Decision.DECLINE)
+
+WORDS: Final[Mapping[str, Behaviour]] = {
+    **{brand: APPROVE for brand in ("visa", "mastercard", "amex", "discover", "diners", "jcb", "unionpay")},
+    "approve": APPROVE,
+    "declined": _FAILS,
+    "fails": _FAILS,
+    "insufficient_funds": _decline("card_declined", "The card has insufficient funds.", "insufficient_funds"),
+    "expired": _decline("expired_card", "The card has expired."),
+    "stolen": _decline("card_declined", "The card was reported stolen.", "stolen_card"),
+    "3ds": Behaviour(decision=Decision.CUSTOMER, page="3ds"),
+    "async": Behaviour(decision=Decision.LATER),
+    "async_fails": Behaviour(decision=Decision.LATER, refusal=FAILED[Kind.AUTHORIZE]),
+    "partial": Behaviour(decision=Decision.HALF),
+    "timeout_after": Behaviour(fault=Fault.TIMEOUT),
+    "timeout_before": Behaviour(fault=Fault.TIMEOUT, executes=False),
+    "500_after": Behaviour(fault=Fault.ERROR),
+    "500_before": Behaviour(fault=Fault.ERROR, executes=False),
+    "reset_after": Behaviour(fault=Fault.RESET),
+    "reset_before": Behaviour(fault=Fault.RESET, executes=False),
+    "rate_limited": Behaviour(fault=Fault.RATE_LIMIT, executes=False),
+    "slow_2s": Behaviour(delay_s=2.0),
+    "capture_fails": Behaviour(later={Kind.CAPTURE: "fails"}),
+    "refund_fails": Behaviour(later={Kind.REFUND: "fails"}),
+    "refund_async": Behaviour(later={Kind.REFUND: "async"}),
+    "refund_async_fails": Behaviour(later={Kind.REFUND: "async_fails"}),
+    "webhook_first": APPROVE,
+    "webhook_twice": APPROVE,
+    "webhook_shuffled": APPROVE,
+    "dispute_lost": APPROVE,
+    "dispute_won": APPROVE,
+}
+
+_WALLET: Final = Behaviour(decision=Decision.CUSTOMER, page="wallet")
+
+
+def of_method(payment_method: str) -> Behaviour | None:
+    """What a payment method does on authorization; None where there is no such method."""
+    if payment_method == "pm_wallet":
+        return _WALLET
+    head, _, word = payment_method.partition("pm_card_")
+    return None if head else WORDS.get(word)
+
+
+def of_operation(kind: Kind, payment_method: str, *metadata: Mapping[str, str]) -> Behaviour:
+    """What a later operation does: the first word for `kind` in `metadata`, else what the payment method says of it."""
+    for words in metadata:
+        for item in words.get("simulate", "").split():
+            operation, _, word = item.partition(":")
+            if operation == kind and word in WORDS:
+                return WORDS[word]
+    method = of_method(payment_method) or APPROVE
+    return WORDS[method.later[kind]] if kind in method.later else APPROVE
