@@ -12,7 +12,9 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free port")
     parser.add_argument("--state", type=Path, help="folder for state that survives a restart")
-    parser.add_argument("--visibility-lag", type=float, default=0.0, help="seconds until a look-up by reference shows a call")
+    parser.add_argument(
+        "--visibility-lag", type=float, default=0.0, help="seconds until a look-up by reference shows a call"
+    )
     parser.add_argument("--async-delay", type=float, default=3.0, help="seconds until what is pending is decided")
     options = parser.parse_args()
     run(options.host, options.port, options.state, options.visibility_lag, options.async_delay)

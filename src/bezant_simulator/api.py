@@ -74,7 +74,7 @@ def answer(world: World, request: HttpRequest) -> Answer:
             case "GET", ["operations", operation_id]:
                 return _show_operation(world, operation_id)
             case _:
-                return _unknown("unknown_path", "There is nothing under this method and path.")
+                return wire.error_reply(404, "api_error", "unknown_path", "There is nothing here.")
     except msgspec.ValidationError as error:
         return _invalid("invalid_request", str(error))
     except msgspec.DecodeError as error:
@@ -125,9 +125,7 @@ def _modify(world: World, request: HttpRequest, charge_id: str, kind: Kind) -> A
         asked = _request(world, request, body, now)
         match kind:
             case Kind.CAPTURE:
-                operation = world.book.capture(
-                    current, body.amount, body.currency, behaviour, asked, final=body.final
-                )
+                operation = world.book.capture(current, body.amount, body.currency, behaviour, asked, final=body.final)
             case Kind.REFUND:
                 operation = world.book.refund(current, body.amount, body.currency, behaviour, asked)
             case _:

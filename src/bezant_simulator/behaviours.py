@@ -1,11 +1,12 @@
 """The magic words: which payment method, or which word in `metadata.simulate`, makes what happen.
 
 A payment method is `pm_card_<word>`. For later operations `metadata.simulate` holds words such as
-`capture:timeout_after refund:500_after`; those sent with the operation win over those of the charge, and both over what the payment
-method says (`pm_card_refund_fails`).
+`capture:timeout_after refund:500_after`; those sent with the operation win over those of the charge, and both over
+what the payment method says (`pm_card_refund_fails`).
 
-A fault strikes an idempotency key once. A repeat of an `*_after` word finds the stored answer; a repeat of a `*_before` word finds
-nothing and is executed. So a lost call can be resolved by repeating it, and until then by nothing else. Without a key each try is struck.
+A fault strikes an idempotency key once. A repeat of an `*_after` word finds the stored answer; a repeat of a
+`*_before` word finds nothing and is executed. So a lost call can be resolved by repeating it, and until then by
+nothing else. Without a key each try is struck.
 """
 
 from collections.abc import Mapping
@@ -68,7 +69,7 @@ FAILED: Final = {
 _FAILS: Final = Behaviour(decision=Decision.DECLINE)
 
 WORDS: Final[Mapping[str, Behaviour]] = {
-    **{brand: APPROVE for brand in ("visa", "mastercard", "amex", "discover", "diners", "jcb", "unionpay")},
+    **dict.fromkeys(("visa", "mastercard", "amex", "discover", "diners", "jcb", "unionpay"), APPROVE),
     "approve": APPROVE,
     "declined": _FAILS,
     "fails": _FAILS,

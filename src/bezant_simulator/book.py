@@ -1,7 +1,7 @@
 """The book of charges: every decision of the PSP, as pure state. No I/O and no clock: the caller brings the time.
 
-What is pending with a time is decided by the clock whenever the charge is looked at, so nothing has to run in the background and a
-restart changes nothing.
+What is pending with a time is decided by the clock whenever the charge is looked at, so nothing has to run in the
+background and a restart changes nothing.
 """
 
 import secrets
@@ -99,7 +99,14 @@ class Book:
         return True
 
     def capture(
-        self, charge: Charge, amount: int | None, currency: str | None, behaviour: Behaviour, request: Request, *, final: bool
+        self,
+        charge: Charge,
+        amount: int | None,
+        currency: str | None,
+        behaviour: Behaviour,
+        request: Request,
+        *,
+        final: bool,
     ) -> Operation:
         """Takes `amount`, or all that is left; `final` releases the rest."""
         operation = _operation(Kind.CAPTURE, charge.capturable if amount is None else amount, request)

@@ -1,6 +1,8 @@
-"""The control plane, for checks from outside: what the PSP itself believes, and how it shall behave. Never used by a connector.
+"""The control plane, for checks from outside: what the PSP itself believes, and how it shall behave. Never used by a
+connector.
 
-GET /_simulator/charges (`reference=` and `payment_reference=` narrow it), POST /_simulator/reset, GET and POST /_simulator/settings.
+GET /_simulator/charges (`reference=` and `payment_reference=` narrow it), POST /_simulator/reset, GET and POST
+/_simulator/settings.
 """
 
 from datetime import UTC, datetime

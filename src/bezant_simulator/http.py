@@ -1,7 +1,8 @@
 """HTTP/1.1 on a socket: parse a request, route it, send the answer, or let it go wrong as asked.
 
-A hand-written protocol over `httptools`, because it shares the machine with what it is used to measure, and because resetting a connection
-after the work was done is its trade. One request at a time per connection; what is pipelined waits.
+A hand-written protocol over `httptools`, because it shares the machine with what it is used to measure, and because
+resetting a connection after the work was done is its trade. One request at a time per connection; what is pipelined
+waits.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Final, cast
 
@@ -38,12 +40,39 @@ def route(world: World, request: HttpRequest) -> Answer:
     return error_reply(404, "invalid_request", "unknown_path", "There is nothing here.")
 
 
+class Connections:
+    """All connections of the server."""
+
+    def __init__(self) -> None:
+        self._open: set[Connection] = set()
+        self._empty = asyncio.Event()
+
+    def enter(self, connection: "Connection") -> None:
+        """A client has come."""
+        self._open.add(connection)
+
+    def leave(self, connection: "Connection") -> None:
+        """A client has gone."""
+        self._open.discard(connection)
+        if not self._open:
+            self._empty.set()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Lets what is being worked on finish, within bounds; calls that are never answered are dropped."""
+        for connection in list(self._open):
+            connection.stop()
+        if self._open:
+            self._empty.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), timeout_s)
+
+
 class Connection(asyncio.Protocol):
     """One client's connection."""
 
-    def __init__(self, world: World, open_connections: "set[Connection]") -> None:
+    def __init__(self, world: World, connections: Connections) -> None:
         self._world = world
-        self._open = open_connections
+        self._connections = connections
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
@@ -53,18 +82,13 @@ class Connection(asyncio.Protocol):
         self._closing = False
         self._begin()
 
-    @property
-    def busy(self) -> bool:
-        """Whether an answer is still owed that will come."""
-        return self._busy and not self._timers
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._open.add(self)
+        self._connections.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._open.discard(self)
+        self._connections.leave(self)
         self._queue.clear()
         for timer in self._timers:
             timer.cancel()
@@ -110,7 +134,8 @@ class Connection(asyncio.Protocol):
     def stop(self) -> None:
         """Closes the connection once nothing is owed on it."""
         self._closing = True
-        if not self.busy and self._transport is not None:
+        owes_an_answer = self._busy and not self._timers
+        if not owes_an_answer and self._transport is not None:
             self._transport.close()
 
     def _begin(self) -> None:

@@ -1,8 +1,8 @@
 """The state on disk: an append-only file of JSON lines, forced to disk before anything that depends on it is answered.
 
-Answers that wait for the disk share one `fsync`, which runs in a thread. At the start the file is replayed and written anew without
-what is superseded. A last line cut short by a crash was never answered and is dropped. A file that cannot be written ends the
-process: a PSP that forgets must not answer.
+Answers that wait for the disk share one `fsync`, which runs in a thread. At the start the file is replayed and written
+anew without what is superseded. A last line cut short by a crash was never answered and is dropped. A file that cannot
+be written ends the process: a PSP that forgets must not answer.
 """
 
 import asyncio
@@ -20,7 +20,9 @@ from bezant_simulator.model import Charge
 
 
 class Record(msgspec.Struct, omit_defaults=True):
-    """What changed at one moment: a charge as it is now, the answer of a key, a key struck by a fault, or everything gone."""
+    """What changed at one moment: a charge as it is now, the answer of a key, a key struck by a fault, or everything
+    gone.
+    """
 
     charge: Charge | None = None
     answer: StoredAnswer | None = None
@@ -112,10 +114,9 @@ class FileJournal:
 
     async def close(self) -> None:
         """Waits until the disk has everything."""
-        while self._lines or self._writing is not None:
-            if self._writing is None:
-                self._flush()
-            await asyncio.sleep(0.001)
+        on_disk = asyncio.Event()
+        self.when_durable(on_disk.set)
+        await on_disk.wait()
         os.close(self._fd)
 
     def _flush(self) -> None:

@@ -1,5 +1,7 @@
-"""Idempotency keys as real PSPs keep them: the first answer of an execution is stored for a day and given again, a key with
-another body is refused, and so is a key whose first call is still being worked on. Pure state; the caller brings the time."""
+"""Idempotency keys as real PSPs keep them: the first answer of an execution is stored for a day and given again, a key
+with another body is refused, and so is a key whose first call is still being worked on. Pure state; the caller brings
+the time.
+"""
 
 import hashlib
 from typing import Final

@@ -34,7 +34,9 @@ class Stage(StrEnum):
 
 
 class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why an operation was refused. `type` is `card_error` for an issuer's or acquirer's no, `refused` for a business rule."""
+    """Why an operation was refused. `type` is `card_error` for an issuer's or acquirer's no, `refused` for a business
+    rule.
+    """
 
     type: str
     code: str
@@ -43,7 +45,9 @@ class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Operation(msgspec.Struct, omit_defaults=True):
-    """One thing done, or tried, on a charge. `refusal` is set from the start on what will fail when `decides_at` comes."""
+    """One thing done, or tried, on a charge. `refusal` is set from the start on what will fail when `decides_at`
+    comes.
+    """
 
     id: str
     kind: Kind

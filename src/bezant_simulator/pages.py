@@ -1,4 +1,6 @@
-"""The pages where the customer decides: the bank's 3-D Secure check and the wallet. `/3ds/{charge}` and `/wallet/{charge}`."""
+"""The pages where the customer decides: the bank's 3-D Secure check and the wallet. `/3ds/{charge}` and
+`/wallet/{charge}`.
+"""
 
 from html import escape
 from typing import Final
@@ -11,7 +13,9 @@ from bezant_simulator.world import World
 
 _HTML: Final = "text/html; charset=utf-8"
 _REFUSALS: Final = {
-    "3ds": Refusal("card_error", "authentication_failed", "The customer did not pass the check.", "authentication_failed"),
+    "3ds": Refusal(
+        "card_error", "authentication_failed", "The customer did not pass the check.", "authentication_failed"
+    ),
     "wallet": Refusal("card_error", "customer_refused", "The customer refused in the wallet.", "customer_refused"),
 }
 _TITLES: Final = {"3ds": "Your bank asks", "wallet": "Your wallet asks"}

@@ -8,7 +8,7 @@ from typing import Final
 
 import uvloop
 
-from bezant_simulator.http import Connection
+from bezant_simulator.http import Connection, Connections
 from bezant_simulator.world import Settings, World
 
 DEFAULT_PORT: Final = 8090
@@ -29,7 +29,9 @@ def run(
     async_delay_s: float = 3.0,
     ready: Callable[[str], None] = announce,
 ) -> None:
-    """Serves until SIGTERM or SIGINT. Port 0 takes a free one; `ready` is told the URL. With `state`, what was answered survives."""
+    """Serves until SIGTERM or SIGINT. Port 0 takes a free one; `ready` is told the URL. With `state`, what was
+    answered survives.
+    """
     settings = Settings(visibility_lag_s=visibility_lag_s, async_delay_s=async_delay_s)
     uvloop.run(_serve(World(settings, state), host, port, ready))
 
@@ -39,20 +41,11 @@ async def _serve(world: World, host: str, port: int, ready: Callable[[str], None
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    connections: set[Connection] = set()
+    connections = Connections()
     server = await loop.create_server(lambda: Connection(world, connections), host, port, backlog=_BACKLOG)
     bound_port: int = server.sockets[0].getsockname()[1]
     ready(f"http://{host}:{bound_port}")
     await stop.wait()
     server.close()
-    await _drain(connections)
+    await connections.drain(_DRAIN_S)
     await world.journal.close()
-
-
-async def _drain(connections: set[Connection]) -> None:
-    """Lets what is being worked on finish, within bounds; calls that are never answered are dropped."""
-    deadline = asyncio.get_running_loop().time() + _DRAIN_S
-    for connection in list(connections):
-        connection.stop()
-    while any(c.busy for c in connections) and asyncio.get_running_loop().time() < deadline:
-        await asyncio.sleep(0.02)

@@ -17,8 +17,8 @@ HOLD_S: Final = 60.0
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What can be set from outside. `outage`: what every call of the API gets instead of an answer, unexecuted.
 
-    `visibility_lag_s`: how long after an operation a look-up by reference does not show it yet. `async_delay_s`: when what is pending is
-    decided. `hold_s`: how long a call that is never answered keeps its connection.
+    `visibility_lag_s`: how long after an operation a look-up by reference does not show it yet. `async_delay_s`: when
+    what is pending is decided. `hold_s`: how long a call that is never answered keeps its connection.
     """
 
     visibility_lag_s: float = 0.0

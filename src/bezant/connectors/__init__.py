@@ -1,0 +1,1 @@
+"""The PSPs that Bezant speaks to, one folder each. Siblings know nothing of each other; `bezant.app` names them."""

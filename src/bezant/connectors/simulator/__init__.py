@@ -1,0 +1,37 @@
+"""The simulator: the offline PSP of `bezant simulator`, an honest double of a card PSP that fails on request.
+
+How an unknown outcome is resolved: the attempt's id is `Idempotency-Key` and `reference` of each POST. The simulator
+keeps a key for 24 hours and replays the first answer, refusals included; `REPLAY_S` stays an hour below. Every
+operation can be looked up by our reference, a refused one too, though not at once: its index lags by what the operator
+sets (`--visibility-lag`), at most `VISIBILITY_LAG_S`. Reads by the PSP's own id do not lag.
+"""
+
+from bezant.connectors.simulator.calls import authenticate, authorize, cancel, capture, fetch, refund
+from bezant.psp.contract import Connector, Manifest, Operation, Resolution
+
+REPLAY_S = 23 * 3600
+VISIBILITY_LAG_S = 2.0
+
+MANIFEST = Manifest(
+    name="simulator",
+    title="Simulator",
+    base_url="http://127.0.0.1:8090",
+    hosts=("127.0.0.1", "localhost"),
+    credential_fields=("api_key",),
+    resolution={
+        operation: Resolution(replay_s=REPLAY_S, lookup=True, visibility_lag_s=VISIBILITY_LAG_S)
+        for operation in Operation
+    },
+    multi_capture=True,
+    authorization_age_s=7 * 24 * 3600,
+)
+
+CONNECTOR = Connector(
+    manifest=MANIFEST,
+    authenticate=authenticate,
+    authorize=authorize,
+    capture=capture,
+    cancel=cancel,
+    refund=refund,
+    fetch=fetch,
+)

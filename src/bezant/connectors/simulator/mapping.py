@@ -1,0 +1,116 @@
+"""The simulator's words: the shapes that are read from its answers, and tables from its words to Bezant's."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from bezant.psp.contract import Verdict
+
+DEFAULT_KEY: Final = "sim_demo"
+"""Any key that begins with `sim_` opens the simulator, so a merchant needs none of his own."""
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why something was refused, in an error answer or on what was found later."""
+
+    type: str
+    code: str
+    message: str
+    decline_code: str | None = None
+    charge: str | None = None
+    operation: str | None = None
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The body of every answer that is not a success."""
+
+    error: Refusal
+
+
+class Authorization(msgspec.Struct, frozen=True):
+    """How the authorization of a charge stands; `captured`: what was taken with it."""
+
+    id: str
+    status: str
+    amount: int
+    captured: int
+
+
+class Charge(msgspec.Struct, frozen=True):
+    """A charge, which is one try at a payment."""
+
+    id: str
+    reference: str
+    currency: str
+    authorization: Authorization
+    redirect_url: str | None = None
+    failure: Refusal | None = None
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """A capture, cancel or refund."""
+
+    id: str
+    kind: str
+    charge: str
+    status: str
+    amount: int
+    currency: str
+    reference: str
+    failure: Refusal | None = None
+
+
+class ChargeList(msgspec.Struct, frozen=True):
+    """The charges under one reference."""
+
+    data: tuple[Charge, ...]
+
+
+class OperationList(msgspec.Struct, frozen=True):
+    """The operations under one reference."""
+
+    data: tuple[Operation, ...]
+
+
+STATUS: Final[Mapping[str, Verdict]] = {
+    "succeeded": Verdict.APPROVED,
+    "failed": Verdict.DECLINED,
+    "pending": Verdict.PENDING,
+}
+"""Status of an authorization or operation. One that is not listed reads as pending."""
+
+REFUSED: Final[Mapping[str, Verdict]] = {
+    "card_error": Verdict.DECLINED,
+    "refused": Verdict.DECLINED,
+    "invalid_request": Verdict.DECLINED,
+    "authentication_error": Verdict.NOT_EXECUTED,
+    "idempotency_error": Verdict.UNKNOWN,
+}
+"""Type of an error answer. `invalid_request` was never executed and never will be; `idempotency_error` says that the
+key came before, so something of ours did arrive. One that is not listed says nothing: unknown.
+"""
+
+FAILURE_DEFAULT: Final = ("psp_refused", False)
+FAILURES: Final[Mapping[str, tuple[str, bool]]] = {
+    "generic_decline": ("card_declined", False),
+    "card_declined": ("card_declined", False),
+    "insufficient_funds": ("insufficient_funds", True),
+    "expired_card": ("expired_card", False),
+    "stolen_card": ("stolen_card", False),
+    "authentication_failed": ("authentication_failed", True),
+    "customer_refused": ("customer_refused", True),
+    "capture_failed": ("capture_failed", False),
+    "cancel_failed": ("cancel_failed", False),
+    "refund_failed": ("refund_failed", False),
+    "canceled": ("canceled", False),
+    "over_capture": ("amount_too_large", False),
+    "over_refund": ("amount_too_large", False),
+    "not_capturable": ("invalid_state", False),
+    "not_cancelable": ("invalid_state", False),
+    "not_refundable": ("invalid_state", False),
+    "currency_mismatch": ("currency_mismatch", False),
+    "unknown_payment_method": ("payment_method_invalid", False),
+    "unknown_charge": ("unknown_at_psp", False),
+}
+"""Decline code, else code, of a refusal: our code, and whether another try may succeed."""
