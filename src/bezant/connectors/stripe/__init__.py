@@ -1,0 +1,54 @@
+"""Stripe: PaymentIntents and refunds over https://api.stripe.com.
+
+One Bezant payment is one PaymentIntent, created and confirmed in one request. Its metadata carry the attempt
+(`bezant_reference`) and the payment (`bezant_payment`), so that both can be found from Stripe's side.
+
+How an unknown outcome is resolved, and how far that goes:
+
+- Every POST carries the attempt's id as `Idempotency-Key`. Stripe keeps a key "at least 24 hours" and replays the first
+  answer, a stored 500 included (https://docs.stripe.com/api/idempotent_requests). `REPLAY_S` stays an hour below. A
+  replay that keeps answering 500 is not the end: the object can be read.
+- An authorization whose PaymentIntent id is not known is found only by search over metadata, which lags: "under a
+  minute" normally, "up to an hour behind during outages" (https://docs.stripe.com/api/payment_intents/search). Before
+  `SEARCH_LAG_S` "not found" is therefore no evidence. Accounts in India have no search: there only the key helps.
+- A capture or a cancel has no object of its own at Stripe: the PaymentIntent, read by its id, shows their effect. As a
+  PaymentIntent is captured once (a partial capture releases the rest), that effect is ours or the dashboard's.
+- A refund is an object with metadata; the list of a PaymentIntent's refunds is read. Reads by id and lists do not lag
+  (https://docs.stripe.com/search): only a call that is still running at Stripe can be missed, for `RUNNING_MAX_S`.
+"""
+
+from bezant.connectors.stripe.calls import authenticate, authorize, cancel, capture, fetch, refund
+from bezant.connectors.stripe.mapping import EXPONENTS
+from bezant.psp.contract import Connector, Manifest, Operation, Resolution
+
+REPLAY_S = 23 * 3600
+SEARCH_LAG_S = 3600.0
+RUNNING_MAX_S = 120.0
+"""Stripe's SDKs wait 80 seconds for an answer; nothing is still running after this."""
+
+MANIFEST = Manifest(
+    name="stripe",
+    title="Stripe",
+    base_url="https://api.stripe.com",
+    hosts=("api.stripe.com",),
+    credential_fields=("secret_key",),
+    resolution={
+        Operation.AUTHORIZE: Resolution(replay_s=REPLAY_S, lookup=True, visibility_lag_s=SEARCH_LAG_S),
+        Operation.CAPTURE: Resolution(replay_s=REPLAY_S, lookup=True, visibility_lag_s=RUNNING_MAX_S),
+        Operation.CANCEL: Resolution(replay_s=REPLAY_S, lookup=True, visibility_lag_s=RUNNING_MAX_S),
+        Operation.REFUND: Resolution(replay_s=REPLAY_S, lookup=True, visibility_lag_s=RUNNING_MAX_S),
+    },
+    exponents=EXPONENTS,
+    multi_capture=False,
+    authorization_age_s=7 * 24 * 3600,
+)
+
+CONNECTOR = Connector(
+    manifest=MANIFEST,
+    authenticate=authenticate,
+    authorize=authorize,
+    capture=capture,
+    cancel=cancel,
+    refund=refund,
+    fetch=fetch,
+)

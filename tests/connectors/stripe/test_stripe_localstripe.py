@@ -1,0 +1,226 @@
+"""The connector against localstripe, wherever localstripe does what Stripe does.
+
+Not asked of it, because it is wrong there: repeating a key (it makes a second PaymentIntent), refunds above the charge
+(it accepts them), search (it has none), decline codes (it knows one). `test_stripe_answers.py` has those, in Stripe's
+own shapes.
+"""
+
+import asyncio
+import time
+from uuid import uuid4
+
+import pytest
+
+from bezant.connectors.stripe import CONNECTOR
+from bezant.psp.contract import Operation, Outcome, PspSilence, Verdict
+from tests.connectors.stripe.stripe_support import Http, ask
+
+AUTHENTICATION_REQUIRED = "4000002760003184"
+CHARGE_FAILS = "4000000000000341"
+REFUSED_LATER = {"type": "sepa_debit", "sepa_debit[iban]": "DE62370400440532013001"}
+
+
+async def card(http: Http, number: str) -> str:
+    form = {
+        "type": "card",
+        "card[number]": number,
+        "card[exp_month]": "12",
+        "card[exp_year]": "2034",
+        "card[cvc]": "123",
+    }
+    return str((await http.post("/v1/payment_methods", form))["id"])
+
+
+def fresh() -> str:
+    return f"att_{uuid4().hex}"
+
+
+async def authorized(http: Http, *, capture: bool = False, amount_minor: int = 4999) -> str:
+    wish = ask(Operation.AUTHORIZE, reference=fresh(), capture=capture, amount_minor=amount_minor)
+    outcome = await CONNECTOR.authorize(wish, http)
+    assert outcome.verdict is Verdict.APPROVED
+    assert outcome.psp_reference is not None
+    return outcome.psp_reference
+
+
+async def captured(http: Http, psp_reference: str, amount_minor: int) -> Outcome:
+    return await CONNECTOR.capture(ask(Operation.CAPTURE, psp_reference=psp_reference, amount_minor=amount_minor), http)
+
+
+async def refunded(http: Http, psp_reference: str, amount_minor: int, reference: str) -> Outcome:
+    wish = ask(Operation.REFUND, psp_reference=psp_reference, amount_minor=amount_minor, reference=reference)
+    return await CONNECTOR.refund(wish, http)
+
+
+async def fetched(http: Http, operation: Operation, psp_reference: str, reference: str = "att_none") -> Outcome:
+    return await CONNECTOR.fetch(ask(operation, psp_reference=psp_reference, reference=reference), http)
+
+
+async def test_manual_authorization_holds_and_takes_nothing(http: Http) -> None:
+    wish = ask(Operation.AUTHORIZE, reference=fresh())
+    outcome = await CONNECTOR.authorize(wish, http)
+    assert (outcome.verdict, outcome.amount_minor, outcome.captured_minor) == (Verdict.APPROVED, 4999, 0)
+    assert (outcome.currency, outcome.reference, outcome.operation_reference) == ("USD", wish.reference, None)
+    assert outcome.psp_reference is not None
+    assert outcome.psp_reference.startswith("pi_")
+    assert await fetched(http, Operation.AUTHORIZE, outcome.psp_reference) == outcome
+    assert (await fetched(http, Operation.CAPTURE, outcome.psp_reference)).verdict is Verdict.NOT_FOUND
+    assert (await fetched(http, Operation.CANCEL, outcome.psp_reference)).verdict is Verdict.NOT_FOUND
+
+
+async def test_automatic_capture_takes_the_money_at_once(http: Http) -> None:
+    outcome = await CONNECTOR.authorize(ask(Operation.AUTHORIZE, capture=True), http)
+    assert (outcome.verdict, outcome.amount_minor, outcome.captured_minor) == (Verdict.APPROVED, 4999, 4999)
+    assert outcome.operation_reference is not None
+    assert outcome.operation_reference.startswith("ch_")
+
+
+@pytest.mark.parametrize("capture", [True, False])
+async def test_declined_card(http: Http, capture: bool) -> None:
+    for method in ("pm_card_chargeCustomerFail", await card(http, CHARGE_FAILS)):
+        outcome = await CONNECTOR.authorize(ask(Operation.AUTHORIZE, payment_method=method, capture=capture), http)
+        assert (outcome.verdict, outcome.captured_minor) == (Verdict.DECLINED, 0)
+        assert outcome.failure is not None
+        assert (outcome.failure.code, outcome.failure.decline_code) == ("card_declined", "card_declined")
+
+
+async def test_payment_method_that_is_not_there_is_a_decline(http: Http) -> None:
+    outcome = await CONNECTOR.authorize(ask(Operation.AUTHORIZE, payment_method="pm_nobody"), http)
+    assert outcome.verdict is Verdict.DECLINED
+    assert outcome.failure is not None
+    assert outcome.failure.code == "payment_method_invalid"
+
+
+async def test_refused_key_executes_nothing(http: Http) -> None:
+    stranger = Http(http.session, http.base_url, key="rubbish")
+    outcome = await CONNECTOR.authorize(ask(Operation.AUTHORIZE), stranger)
+    assert outcome.verdict is Verdict.NOT_EXECUTED
+    assert outcome.detail is not None
+    assert "secret_key" in outcome.detail
+
+
+async def test_capture_in_full(http: Http) -> None:
+    payment = await authorized(http)
+    outcome = await captured(http, payment, 4999)
+    assert (outcome.verdict, outcome.amount_minor, outcome.currency) == (Verdict.APPROVED, 4999, "USD")
+    assert await fetched(http, Operation.CAPTURE, payment) == outcome
+
+
+async def test_partial_capture_releases_the_rest(http: Http) -> None:
+    payment = await authorized(http)
+    outcome = await captured(http, payment, 3000)
+    assert (outcome.verdict, outcome.amount_minor) == (Verdict.APPROVED, 3000)
+    again = await captured(http, payment, 1999)
+    assert again.verdict is Verdict.DECLINED
+    assert (await fetched(http, Operation.CAPTURE, payment)).amount_minor == 3000
+
+
+async def test_capture_is_seen_as_it_was_after_a_refund(http: Http) -> None:
+    payment = await authorized(http)
+    await captured(http, payment, 3000)
+    await refunded(http, payment, 1000, fresh())
+    assert (await fetched(http, Operation.CAPTURE, payment)).amount_minor == 3000
+    assert (await fetched(http, Operation.AUTHORIZE, payment)).captured_minor == 3000
+
+
+async def test_cancel_gives_the_hold_up(http: Http) -> None:
+    payment = await authorized(http)
+    outcome = await CONNECTOR.cancel(ask(Operation.CANCEL, psp_reference=payment), http)
+    assert (outcome.verdict, outcome.psp_reference) == (Verdict.APPROVED, payment)
+    assert await fetched(http, Operation.CANCEL, payment) == outcome
+    assert (await fetched(http, Operation.CAPTURE, payment)).verdict is Verdict.DECLINED
+
+
+async def test_cancel_after_capture_is_refused(http: Http) -> None:
+    payment = await authorized(http, capture=True)
+    outcome = await CONNECTOR.cancel(ask(Operation.CANCEL, psp_reference=payment), http)
+    assert outcome.verdict is Verdict.DECLINED
+    assert (await fetched(http, Operation.CANCEL, payment)).verdict is Verdict.DECLINED
+
+
+async def test_refunds_in_parts_are_each_found_by_our_reference(http: Http) -> None:
+    payment = await authorized(http, capture=True)
+    references = [fresh(), fresh()]
+    outcomes = [await refunded(http, payment, 1000 + n, reference) for n, reference in enumerate(references)]
+    for n, (reference, outcome) in enumerate(zip(references, outcomes, strict=True)):
+        assert (outcome.verdict, outcome.amount_minor, outcome.currency) == (Verdict.APPROVED, 1000 + n, "USD")
+        assert (outcome.reference, outcome.psp_reference) == (reference, payment)
+        assert await fetched(http, Operation.REFUND, payment, reference) == outcome
+        known = ask(Operation.REFUND, psp_reference=payment, operation_reference=outcome.operation_reference)
+        assert await CONNECTOR.fetch(known, http) == outcome
+    assert (await fetched(http, Operation.REFUND, payment, fresh())).verdict is Verdict.NOT_FOUND
+
+
+async def test_customer_action_stays_pending_until_the_bank_has_answered(http: Http) -> None:
+    wish = ask(Operation.AUTHORIZE, payment_method=await card(http, AUTHENTICATION_REQUIRED))
+    outcome = await CONNECTOR.authorize(wish, http)
+    assert (outcome.verdict, outcome.next_action, outcome.failure) == (Verdict.PENDING, None, None)
+    assert outcome.psp_reference is not None
+    await authenticate(http, outcome.psp_reference, success=True)
+    assert (await fetched(http, Operation.AUTHORIZE, outcome.psp_reference)).verdict is Verdict.APPROVED
+
+
+async def test_customer_action_that_fails_is_a_decline(http: Http) -> None:
+    wish = ask(Operation.AUTHORIZE, payment_method=await card(http, AUTHENTICATION_REQUIRED))
+    payment = (await CONNECTOR.authorize(wish, http)).psp_reference
+    assert payment is not None
+    await authenticate(http, payment, success=False)
+    outcome = await fetched(http, Operation.AUTHORIZE, payment)
+    assert outcome.verdict is Verdict.DECLINED
+    assert outcome.failure is not None
+    assert (outcome.failure.code, outcome.failure.retryable) == ("authentication_failed", True)
+
+
+async def test_customer_action_can_be_canceled(http: Http) -> None:
+    wish = ask(Operation.AUTHORIZE, payment_method=await card(http, AUTHENTICATION_REQUIRED))
+    payment = (await CONNECTOR.authorize(wish, http)).psp_reference
+    assert (await CONNECTOR.cancel(ask(Operation.CANCEL, psp_reference=payment), http)).verdict is Verdict.APPROVED
+    assert payment is not None
+    outcome = await fetched(http, Operation.AUTHORIZE, payment)
+    assert outcome.verdict is Verdict.DECLINED
+    assert outcome.failure is not None
+    assert outcome.failure.code == "canceled"
+
+
+async def test_slow_rail_is_pending_until_it_decides(http: Http) -> None:
+    method = str((await http.post("/v1/payment_methods", REFUSED_LATER))["id"])
+    wish = ask(Operation.AUTHORIZE, payment_method=method, capture=True, currency="EUR")
+    outcome = await CONNECTOR.authorize(wish, http)
+    assert (outcome.verdict, outcome.captured_minor) == (Verdict.PENDING, 0)
+    deadline = time.monotonic() + 20
+    while outcome.verdict is Verdict.PENDING:
+        assert time.monotonic() < deadline
+        assert outcome.psp_reference is not None
+        await asyncio.sleep(0.05)
+        outcome = await fetched(http, Operation.AUTHORIZE, outcome.psp_reference)
+    assert (outcome.verdict, outcome.captured_minor, outcome.currency) == (Verdict.DECLINED, 0, "EUR")
+    assert outcome.failure is not None
+    assert outcome.failure.code == "card_declined"
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount_minor"), [("JPY", 500), ("KWD", 5120), ("ISK", 7), ("UGX", 7), ("MGA", 700)]
+)
+async def test_amounts_come_back_in_our_unit(http: Http, currency: str, amount_minor: int) -> None:
+    wish = ask(Operation.AUTHORIZE, currency=currency, amount_minor=amount_minor, capture=True)
+    outcome = await CONNECTOR.authorize(wish, http)
+    assert (outcome.amount_minor, outcome.captured_minor, outcome.currency) == (amount_minor, amount_minor, currency)
+    assert outcome.psp_reference is not None
+    back = ask(Operation.REFUND, currency=currency, amount_minor=amount_minor, psp_reference=outcome.psp_reference)
+    assert (await CONNECTOR.refund(back, http)).amount_minor == amount_minor
+
+
+async def test_what_cannot_be_looked_up_stays_unknown(http: Http) -> None:
+    with pytest.raises(PspSilence):
+        await CONNECTOR.fetch(ask(Operation.AUTHORIZE), http)  # localstripe has no search: a 404 is no "not found"
+    with pytest.raises(PspSilence):
+        await fetched(http, Operation.CAPTURE, "pi_of_another_account")
+    elsewhere = await captured(http, "pi_of_another_account", 4999)
+    assert elsewhere.verdict is Verdict.UNKNOWN
+
+
+async def authenticate(http: Http, payment: str, *, success: bool) -> None:
+    """Be the customer at the bank's page."""
+    secret = str((await http.post(f"/v1/payment_intents/{payment}", {"metadata[seen]": "yes"}))["client_secret"])
+    form = {"client_secret": secret, "success": "true" if success else "false"}
+    await http.post(f"/v1/payment_intents/{payment}/_authenticate", form)
