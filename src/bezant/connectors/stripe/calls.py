@@ -190,14 +190,16 @@ def _authorization(intent: PaymentIntent) -> Outcome:
         failure = _decline(error)
     elif verdict is Verdict.DECLINED:
         verdict = Verdict.PENDING  # nothing was tried yet: the confirmation is still under way
-    held = intent.amount if intent.amount_capturable is None else intent.amount_capturable
+    held = intent.amount_capturable if intent.status == "requires_capture" else None
     captured = _captured(intent)
     return Outcome(
         verdict=verdict,
         psp_reference=intent.id,
         operation_reference=_charge_id(intent) if captured else None,
         reference=_reference(intent.metadata),
-        amount_minor=_minor(held if intent.status == "requires_capture" else intent.amount, intent.currency),
+        amount_minor=_minor(intent.amount if held is None else held, intent.currency)
+        if verdict is Verdict.APPROVED
+        else None,
         currency=intent.currency.upper(),
         captured_minor=_minor(captured, intent.currency),
         failure=failure,
@@ -224,7 +226,7 @@ def _capture(intent: PaymentIntent) -> Outcome:
 def _cancel(intent: PaymentIntent) -> Outcome:
     # How much was released is not said: a canceled PaymentIntent shows no amount that was held.
     verdict = mapping.CANCEL.get(intent.status, Verdict.PENDING)
-    taken = Failure(code="already_captured", message="The payment was captured and can only be refunded.")
+    taken = Failure(code="invalid_state", message="The payment was captured and can only be refunded.")
     return Outcome(
         verdict=verdict,
         psp_reference=intent.id,
@@ -256,7 +258,7 @@ def _refund(ask: Ask, refund: Refund) -> Outcome:
         psp_reference=refund.payment_intent or ask.psp_reference,
         operation_reference=refund.id,
         reference=_reference(refund.metadata),
-        amount_minor=_minor(refund.amount, refund.currency),
+        amount_minor=_minor(refund.amount, refund.currency) if verdict is Verdict.APPROVED else None,
         currency=refund.currency.upper(),
         failure=failed if verdict is Verdict.DECLINED else None,
     )
