@@ -23,7 +23,6 @@ import msgspec
 
 from bezant.base.db import Connection
 from bezant.base.errors import OperatorError
-from bezant.base.log import logger
 
 if TYPE_CHECKING:
     from asyncpg import Connection as DriverConnection
@@ -44,8 +43,6 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     applied_at timestamptz NOT NULL DEFAULT now()
 )
 """
-
-_log = logger(__name__)
 
 
 class Migration(msgspec.Struct, frozen=True):
@@ -80,7 +77,6 @@ async def migrate(url: str, folder: Path | None = None) -> list[str]:
                 continue
             if name is None:
                 return applied
-            _log.info("migration applied", name=name)
             applied.append(name)
             tries = 0
 

@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 
 from bezant.base import postgres_place
+from bezant.base.config import Settings
 from bezant.base.errors import OperatorError
 from bezant.base.postgres_server import DATABASE, ROLE, Server, ServerDidNotStart
 
@@ -132,6 +133,11 @@ class Embedded:
             yield
         finally:
             os.close(lock)
+
+
+def database_url(settings: Settings) -> str:
+    """The URL of the database in use: the one that is configured, else the embedded one, started if need be."""
+    return settings.database_url or Embedded(settings.home).ensure_running()
 
 
 def _free_port() -> int:

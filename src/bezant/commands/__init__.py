@@ -1,0 +1,39 @@
+"""The commands, one file per group. They read settings, call what does the work, and print.
+
+Results go to stdout, everything else to stderr, so that `$(bezant database url)` works.
+"""
+
+from typing import Annotated
+
+import typer
+
+from bezant import __version__
+from bezant.commands import database, serve, simulator
+
+cli = typer.Typer(
+    help="Bezant: a self-hosted payment system on PostgreSQL.",
+    epilog="Configured by environment variables BEZANT_*, e.g. BEZANT_HOME and BEZANT_DATABASE_URL.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # its tracebacks show local variables, hence secrets
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+cli.command()(serve.serve)
+cli.command()(simulator.simulator)
+cli.command()(database.migrate)
+cli.add_typer(database.group, name="database")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bezant {__version__}")
+        raise typer.Exit
+
+
+@cli.callback()
+def _options(  # pyright: ignore[reportUnusedFunction] - Typer calls it
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass

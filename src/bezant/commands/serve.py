@@ -1,0 +1,57 @@
+"""`bezant serve`: the HTTP API, with the background jobs unless told otherwise."""
+
+import os
+import signal
+from types import FrameType
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from bezant.commands.start import current_database, load_settings
+
+_APPLICATION = "bezant.app:create_app_from_env"
+_DRAIN_MARGIN_S = 15
+_KEEP_ALIVE_S = 75
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8080,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that answer requests.")] = 1,
+    no_jobs: Annotated[bool, typer.Option("--no-jobs", help="Leave background jobs to `bezant worker`.")] = False,
+) -> None:
+    """Serve the API until Ctrl-C or SIGTERM, which let running requests finish."""
+    settings = load_settings()
+    settings.master_key_bytes()  # before the processes are there, a missing key is one clear line
+    current_database(settings)
+    if no_jobs:
+        os.environ["BEZANT_JOBS"] = "off"
+    _exit_cleanly_on_signals()
+    uvicorn.run(
+        _APPLICATION,
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=round(settings.psp_timeout_s) + _DRAIN_MARGIN_S,
+    )
+
+
+def _exit_cleanly_on_signals() -> None:
+    """The server drains on its own handlers and then repeats the signal: by then it must not end us with an error."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _do_nothing)
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    pass
