@@ -1,0 +1,88 @@
+"""Reads a request's body: bounded, JSON, without card data, of the documented type and nothing besides."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Final, TypeVar
+
+import msgspec
+from litestar.types import Receive
+
+from bezant.base.errors import ContentTooLarge, InvalidRequest, UnsupportedMediaType
+from bezant.web.pointer import refusal
+
+T = TypeVar("T")
+
+BODY_MAX: Final = 64 * 1024
+_WAIT_S: Final = 30.0
+_NUL_ESCAPE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_decoders: dict[object, msgspec.json.Decoder[object]] = {}
+
+
+class DisconnectedError(Exception):
+    """The client went away before its request was complete: there is nobody to answer."""
+
+
+async def read_body(receive: Receive, content_length: bytes | None, size_max: int) -> bytes:
+    """The whole body, however it comes, chunked or not; raises `content_too_large` over `size_max` bytes."""
+    if content_length is not None and (not content_length.isdigit() or int(content_length[:20]) > size_max):
+        raise _too_large(size_max)
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        return _bounded(message["body"], size_max)
+    try:
+        async with asyncio.timeout(_WAIT_S):
+            parts = bytearray()
+            while True:
+                if message["type"] != "http.request":
+                    raise DisconnectedError
+                parts += message["body"]
+                _bounded(parts, size_max)
+                if not message.get("more_body"):
+                    return bytes(parts)
+                message = await receive()
+    except TimeoutError:
+        raise InvalidRequest("invalid_request", f"The body did not arrive within {_WAIT_S:g} s.") from None
+
+
+def require_json(headers: Mapping[bytes, bytes]) -> None:
+    """Raise `unsupported_media_type` unless the headers announce plain JSON in UTF-8."""
+    media_type, _, parameters = headers.get(b"content-type", b"").lower().partition(b";")
+    charset = parameters.strip().removeprefix(b"charset=").strip(b'"')
+    if media_type.strip() != b"application/json" or charset not in (b"", b"utf-8"):
+        raise UnsupportedMediaType(
+            "unsupported_media_type", "Send the body as 'Content-Type: application/json' in UTF-8."
+        )
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise UnsupportedMediaType("unsupported_media_type", "Send the body without a Content-Encoding.")
+
+
+def refuse_nul(raw: bytes) -> None:
+    """Raise `invalid_request` if a JSON string holds U+0000, which no PostgreSQL text can."""
+    if b"\\u0000" in raw and _NUL_ESCAPE.search(raw):
+        raise InvalidRequest("invalid_request", "The character U+0000 is not accepted.")
+
+
+def decode_body(raw: bytes, type_: type[T]) -> T:
+    """`raw` as `type_`; raises `invalid_request` with the pointer of the field at fault. No body counts as `{}`."""
+    decoder = _decoders.get(type_)
+    if decoder is None:
+        decoder = _decoders[type_] = msgspec.json.Decoder(type_)
+    try:
+        return decoder.decode(raw or b"{}")  # type: ignore[return-value]
+    except msgspec.ValidationError as error:
+        raise refusal(error, "The body") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest("invalid_request", f"The body is not JSON: {error}.") from None
+    except RecursionError:
+        raise InvalidRequest("invalid_request", "The body is nested too deeply.") from None
+
+
+def _bounded(raw: bytes | bytearray, size_max: int) -> bytes:
+    if len(raw) > size_max:
+        raise _too_large(size_max)
+    return raw if isinstance(raw, bytes) else b""
+
+
+def _too_large(size_max: int) -> ContentTooLarge:
+    return ContentTooLarge("content_too_large", f"The body may have at most {size_max} bytes.")

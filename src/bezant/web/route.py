@@ -1,0 +1,69 @@
+"""How a folder declares its HTTP calls: one table that is routed, guarded and documented from.
+
+    ROUTES = (
+        Route("POST", "/payments", create, scope="payments:write", idempotency="required", request=CreatePayment,
+              responses={200: PaymentView, 202: PaymentView}, errors={422: ("amount_too_large",)}),
+    )
+
+The first line of the handler's docstring is the call's summary in the reference, the rest its description.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bezant.web.body import BODY_MAX
+from bezant.web.call import Call, Reply
+
+Handler = Callable[[Call], Awaitable[Reply]]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+API = "/api/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One call.
+
+    - `scope`: what a secret key needs; None: anybody may call and the handler authenticates by itself (webhooks).
+    - `publishable`: also with a publishable key, and from browsers of any origin.
+    - `idempotency`: whether the header is required; its form is checked anyway.
+    - `request`, `query`, `responses`, `errors` (codes by status): documentation; the handler reads by `call.read(type)`.
+      What every call can answer (400, 401, 403, 404, 413, 415, 429, 503) need not be listed.
+    - `prefix`: the API's path; another one for what is no part of the API; that is not documented.
+    - `opaque_body`: the body is another system's, of any media type, not searched for card data.
+    """
+
+    method: Method
+    path: str
+    handler: Handler
+    scope: str | None = None
+    publishable: bool = False
+    idempotency: Literal["required", "optional"] = "optional"
+    request: type | None = None
+    query: type | None = None
+    responses: Mapping[int, type | None] = field(default_factory=dict[int, type | None])
+    errors: Mapping[int, Sequence[str]] = field(default_factory=dict[int, Sequence[str]])
+    prefix: str = API
+    opaque_body: bool = False
+    body_max: int = BODY_MAX
+
+    @property
+    def template(self) -> str:
+        """The whole path with its parameters in braces."""
+        return self.prefix + self.path
+
+    @property
+    def tag(self) -> str:
+        """The resource that the call belongs to: the first step of its path."""
+        return self.path.split("/")[1]
+
+    @property
+    def takes_body(self) -> bool:
+        """Whether a body is read."""
+        return self.method in ("POST", "PUT", "PATCH")
+
+    def texts(self) -> tuple[str, str]:
+        """The summary and the description of the reference, from the handler's docstring."""
+        lines = inspect.cleandoc(self.handler.__doc__ or "").partition("\n")
+        return lines[0].rstrip("."), lines[2].strip()
