@@ -22,12 +22,12 @@ def serve(
     no_jobs: Annotated[bool, typer.Option("--no-jobs", help="Leave background jobs to `bezant worker`.")] = False,
 ) -> None:
     """Serve the API until Ctrl-C or SIGTERM, which let running requests finish."""
+    _exit_cleanly_on_signals()
     settings = load_settings()
     settings.master_key_bytes()  # before the processes are there, a missing key is one clear line
     current_database(settings)
     if no_jobs:
         os.environ["BEZANT_JOBS"] = "off"
-    _exit_cleanly_on_signals()
     uvicorn.run(
         _APPLICATION,
         factory=True,
@@ -48,10 +48,10 @@ def serve(
 
 
 def _exit_cleanly_on_signals() -> None:
-    """The server drains on its own handlers and then repeats the signal: by then it must not end us with an error."""
+    """Before the server runs there is nothing to drain; once it has drained it repeats the signal: both end with 0."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _do_nothing)
+        signal.signal(number, _exit)
 
 
-def _do_nothing(_number: int, _frame: FrameType | None) -> None:
-    pass
+def _exit(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
