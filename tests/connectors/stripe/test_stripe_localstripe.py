@@ -5,8 +5,6 @@ Not asked of it, because it is wrong there: repeating a key (it makes a second P
 own shapes.
 """
 
-import asyncio
-import time
 from uuid import uuid4
 
 import pytest
@@ -14,6 +12,7 @@ import pytest
 from bezant.connectors.stripe import CONNECTOR
 from bezant.psp.contract import Operation, Outcome, PspSilence, Verdict
 from tests.connectors.stripe.stripe_support import Http, ask
+from tests.support.waiting import wait_until_async
 
 AUTHENTICATION_REQUIRED = "4000002760003184"
 CHARGE_FAILS = "4000000000000341"
@@ -187,12 +186,14 @@ async def test_slow_rail_is_pending_until_it_decides(http: Http) -> None:
     wish = ask(Operation.AUTHORIZE, payment_method=method, capture=True, currency="EUR")
     outcome = await CONNECTOR.authorize(wish, http)
     assert (outcome.verdict, outcome.captured_minor) == (Verdict.PENDING, 0)
-    deadline = time.monotonic() + 20
-    while outcome.verdict is Verdict.PENDING:
-        assert time.monotonic() < deadline
-        assert outcome.psp_reference is not None
-        await asyncio.sleep(0.05)
-        outcome = await fetched(http, Operation.AUTHORIZE, outcome.psp_reference)
+    payment = str(outcome.psp_reference)
+
+    async def decided() -> Outcome | None:
+        seen = await fetched(http, Operation.AUTHORIZE, payment)
+        return None if seen.verdict is Verdict.PENDING else seen
+
+    outcome = await wait_until_async(decided, 20)
+    assert outcome is not None
     assert (outcome.verdict, outcome.captured_minor, outcome.currency) == (Verdict.DECLINED, 0, "EUR")
     assert outcome.failure is not None
     assert outcome.failure.code == "card_declined"
