@@ -55,8 +55,8 @@ def openapi_document(routes: Sequence[Route], title: str, version: str) -> Json:
         "info": {
             "title": title,
             "version": version,
-            "description": "Amounts are integers in minor units, times are UTC (RFC 3339), errors are problems (RFC 9457). "
-            "Every reply carries Request-Id.",
+            "description": "Amounts are integers in minor units, times are UTC (RFC 3339), errors are problems "
+            "(RFC 9457). Every reply carries Request-Id.",
         },
         "servers": [{"url": "/"}],
         "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in documented)],

@@ -28,9 +28,9 @@ class Route:
     - `scope`: what a secret key needs; None: anybody may call and the handler authenticates by itself (webhooks).
     - `publishable`: also with a publishable key, and from browsers of any origin.
     - `idempotency`: whether the header is required; its form is checked anyway.
-    - `request`, `query`, `responses`, `errors` (codes by status): documentation; the handler reads by `call.read(type)`.
+    - `request`, `query`, `responses`, `errors` (codes by status): documentation; the handler reads by `call.read`.
       What every call can answer (400, 401, 403, 404, 413, 415, 429, 503) need not be listed.
-    - `prefix`: the API's path; another one for what is no part of the API; that is not documented.
+    - `prefix`: another one than the API's for what is no part of the API and not in its reference.
     - `opaque_body`: the body is another system's, of any media type, not searched for card data.
     """
 
