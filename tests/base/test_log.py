@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from bezant.base import log
+from bezant.base.config import LogStyle
 
 SECRETS = {
     "secret key": "sk_live_51HxAbCdEfGh",
@@ -24,16 +25,17 @@ SECRETS = {
 SPILLS = ("51HxAbCdEfGh", "C2FVsBQIhrscChlQIMV", "4242424242", "4242 4242", "abcDEF123")
 
 
-@pytest.fixture(autouse=True, params=["json", "pretty"])
-def style(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Iterator[str]:
-    assert capsys.readouterr() == ("", "")  # it has replaced stderr, so logs go there
+@pytest.fixture(autouse=True)
+def unconfigured_afterwards() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
-    log.configure(request.param)
-    yield request.param
+    yield
     log.unbind()
     structlog.reset_defaults()
     root.handlers, root.level = handlers, level
+
+
+both_styles = pytest.mark.parametrize("style", ["json", "pretty"])
 
 
 def written(capsys: pytest.CaptureFixture[str]) -> str:
@@ -61,7 +63,9 @@ def test_secret_is_redacted_wherever_it_stands(secret: str, capsys: pytest.Captu
     assert not [spill for spill in SPILLS if spill in text]
 
 
-def test_tracebacks_are_redacted_in_both_styles(capsys: pytest.CaptureFixture[str]):
+@both_styles
+def test_tracebacks_are_redacted(style: LogStyle, capsys: pytest.CaptureFixture[str]):
+    log.configure(style)
     try:
         raise ValueError(SECRETS["secret key"])
     except ValueError:
@@ -74,7 +78,9 @@ def test_tracebacks_are_redacted_in_both_styles(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     "key", ["authorization", "Cookie", "db_password", "client_secret", "master_key", "api_key", "cvv", "card_number"]
 )
-def test_value_of_a_telling_key_is_redacted_whatever_it_looks_like(key: str, capsys: pytest.CaptureFixture[str]):
+@both_styles
+def test_value_of_a_telling_key_is_redacted(style: LogStyle, key: str, capsys: pytest.CaptureFixture[str]):
+    log.configure(style)
     structlog.stdlib.get_logger("test").info("event", **{key: "plainvalue"}, nested={key: {"deep": "plainvalue"}})
     text = written(capsys)
     assert "event" in text
@@ -101,6 +107,7 @@ def test_harmless_values_stay_as_they_are(capsys: pytest.CaptureFixture[str]):
 
 
 def test_number_that_is_a_card_number_is_redacted(capsys: pytest.CaptureFixture[str]):
+    log.configure("json")
     structlog.stdlib.get_logger("test").info("event", reference=4242424242424242)
     text = written(capsys)
     assert "reference" in text
@@ -118,7 +125,19 @@ def test_bound_ids_are_on_every_line_until_unbound(capsys: pytest.CaptureFixture
     assert [line.get("request_id") for line in lines] == ["req_1", "req_1", None]
 
 
+class Unprintable:
+    def __str__(self) -> str:
+        raise ValueError(SECRETS["secret key"])
+
+
+def test_line_that_cannot_be_rendered_is_dropped_without_a_word_of_it(capsys: pytest.CaptureFixture[str]):
+    log.configure("json")
+    log.logger("test").info(SECRETS["card number"], value=Unprintable())
+    assert written(capsys) == "a log line of test could not be written\n"
+
+
 def test_access_lines_of_the_server_are_dropped(capsys: pytest.CaptureFixture[str]):
+    log.configure("json")
     logging.getLogger("uvicorn.access").info('127.0.0.1 - "GET /pay?client_secret=x" 200')
     logging.getLogger("uvicorn.error").info("still there")
     text = written(capsys)

@@ -9,7 +9,8 @@ import logging
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Final, cast
+from contextlib import suppress
+from typing import Final, TextIO, cast
 
 import msgspec
 import structlog
@@ -54,7 +55,7 @@ def configure(style: LogStyle) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=_SHARED,
@@ -100,6 +101,14 @@ def redact_text(text: str) -> str:
     for pattern, replacement in _SECRET_TEXTS:
         text = pattern.sub(replacement, text)
     return redact_card_data(text)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes lines; one that cannot be rendered or written is dropped, since the default would quote it unredacted."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"a log line of {redact_text(record.name)} could not be written\n")
 
 
 def _clean(value: object, depth: int) -> object:
