@@ -1,0 +1,127 @@
+"""Group commit: what arrives while a transaction is in flight forms the next one.
+
+A lone item goes at once; nobody waits for a timer. When more wait than a batch takes, lanes (merchants) take turns, so none
+fills a batch alone while others wait. One bad item never fails its neighbours:
+
+- SQLSTATE 22 and 23: the items are run again one by one, decided anew;
+- SQLSTATE 40: the batch is run again;
+- connection lost: the batch is run again within a deadline. `run` must therefore recognise its own committed work.
+"""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import Generic, TypeVar
+
+from bezant.base.db import DatabaseLost, DataRefused, TransactionRolledBack
+from bezant.base.errors import Unavailable
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_ROLLBACKS_MAX = 10
+
+Run = Callable[[Sequence[Item]], Awaitable[Sequence[Result | BaseException]]]
+"""Runs one transaction over items; returns, in their order, each one's result or its own error."""
+
+
+class Batcher(Generic[Item, Result]):
+    """Collects items into transactions, `in_flight_max` at a time."""
+
+    def __init__(
+        self,
+        run: Run[Item, Result],
+        lane_of: Callable[[Item], Hashable],
+        *,
+        size_max: int = 256,
+        waiting_max: int = 4096,
+        in_flight_max: int = 1,
+        lost_retry_s: float = 3.0,
+    ) -> None:
+        self._run = run
+        self._lane_of = lane_of
+        self._size_max = size_max
+        self._waiting_max = waiting_max
+        self._in_flight_max = in_flight_max
+        self._lost_retry_s = lost_retry_s
+        self._lanes: dict[Hashable, deque[tuple[Item, asyncio.Future[Result]]]] = {}
+        self._waiting = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def submit(self, item: Item) -> Result:
+        """The item's result, once committed.
+
+        Raises what the item's own decision raised; Unavailable when too many wait; DatabaseLost when the database could not be
+        reached in time; DataRefused when the database refused this item alone.
+        """
+        if self._waiting >= self._waiting_max:
+            raise Unavailable("Too many requests are waiting for the database.")
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._lanes.setdefault(self._lane_of(item), deque()).append((item, future))
+        self._waiting += 1
+        if len(self._tasks) < self._in_flight_max:
+            self._start()
+        return await future
+
+    def _start(self) -> None:
+        task = asyncio.create_task(self._work())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work(self) -> None:
+        while self._waiting:
+            batch = self._take()
+            await self._settle(batch)
+
+    def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        batch: list[tuple[Item, asyncio.Future[Result]]] = []
+        while self._lanes and len(batch) < self._size_max:
+            for lane, queue in list(self._lanes.items()):
+                batch.append(queue.popleft())
+                if not queue:
+                    del self._lanes[lane]
+                if len(batch) == self._size_max:
+                    break
+        # The lane that was served first goes last the next time.
+        if self._lanes:
+            first = next(iter(self._lanes))
+            self._lanes[first] = self._lanes.pop(first)
+        self._waiting -= len(batch)
+        return batch
+
+    async def _settle(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
+        try:
+            results = await self._run_until_settled([item for item, _ in batch])
+        except DataRefused as refused:
+            if len(batch) == 1:
+                results = [refused]
+            else:
+                for one in batch:
+                    await self._settle([one])
+                return
+        except Exception as error:  # handed to each waiting caller, who would hang otherwise
+            results = [error] * len(batch)
+        for (_, future), result in zip(batch, results, strict=True):
+            if future.done():
+                continue
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+    async def _run_until_settled(self, items: Sequence[Item]) -> Sequence[Result | BaseException]:
+        give_up_at = time.monotonic() + self._lost_retry_s
+        rollbacks = 0
+        while True:
+            try:
+                return await self._run(items)
+            except TransactionRolledBack:
+                rollbacks += 1
+                if rollbacks == _ROLLBACKS_MAX:
+                    raise
+            except DatabaseLost:
+                if time.monotonic() >= give_up_at:
+                    raise
+            await asyncio.sleep(random.uniform(0.005, 0.05) * (1 + rollbacks))

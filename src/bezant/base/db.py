@@ -1,0 +1,164 @@
+"""The database: a bounded pool, transactions with their number and time, and errors sorted by what may be done next.
+
+A transaction carries its xid (the commit-safe order of what it writes) and the database's time, so that no two clocks are
+compared. It also turns off the plans that are right only for empty tables: those plans stay cached and are ruinous later.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from datetime import datetime
+from typing import Any, Protocol, cast
+
+import asyncpg
+import msgspec
+
+from bezant.base.errors import BezantError
+
+_CONNECT_TIMEOUT_S = 5.0
+_STATEMENT_TIMEOUT_S = 30.0
+
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_SET_UP = """
+SELECT pg_current_xact_id()::text::bigint, now(), set_config('enable_seqscan', 'off', true),
+    set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
+    set_config('enable_bitmapscan', 'off', true), set_config('jit', 'off', true)
+"""
+
+_in_transaction: ContextVar[bool] = ContextVar("in_transaction", default=False)
+
+
+class DatabaseError(BezantError):
+    """Root of what the database may answer instead of rows."""
+
+
+class DatabaseLost(DatabaseError):
+    """No connection, or it broke: what was sent may or may not have been committed. Repeat where that is harmless."""
+
+
+class DataRefused(DatabaseError):
+    """A value or a constraint (SQLSTATE 22, 23): the transaction is gone; some item in it is at fault."""
+
+    def __init__(self, message: str, sqlstate: str, constraint: str | None) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+        self.constraint = constraint
+
+
+class TransactionRolledBack(DatabaseError):
+    """A deadlock or serialisation failure (SQLSTATE 40): the same transaction may be run again as it is."""
+
+
+Row = Sequence[Any]
+
+
+class Connection(Protocol):
+    """What a store may do with a connection. Parameters are positional; rows are read by position."""
+
+    async def fetch(self, query: str, *args: object) -> list[Any]: ...
+    async def fetchrow(self, query: str, *args: object) -> Any: ...
+    async def fetchval(self, query: str, *args: object) -> Any: ...
+    async def execute(self, query: str, *args: object) -> str: ...
+
+
+class Transaction(msgspec.Struct, frozen=True):
+    """An open transaction: its connection, its xid, and the database's time at its start."""
+
+    connection: Connection
+    xid: int
+    now: datetime
+
+
+class Database:
+    """A bounded pool of connections to one PostgreSQL database."""
+
+    def __init__(self, url: str, *, connections_max: int, application: str = "bezant") -> None:
+        self._url = url
+        self._connections_max = connections_max
+        self._application = application
+        self._opened: asyncpg.Pool[asyncpg.Record] | None = None
+
+    async def open(self) -> None:
+        """Open the pool; connections are made when they are needed, so the server may be away at this moment."""
+        with _sorted_errors():
+            self._opened = await asyncpg.create_pool(
+                self._url,
+                min_size=0,
+                max_size=self._connections_max,
+                timeout=_CONNECT_TIMEOUT_S,
+                command_timeout=_STATEMENT_TIMEOUT_S,
+                max_inactive_connection_lifetime=300,
+                server_settings={
+                    "application_name": self._application,
+                    "idle_in_transaction_session_timeout": "60s",
+                },
+            )
+
+    @property
+    def _pool(self) -> "asyncpg.Pool[asyncpg.Record]":
+        if self._opened is None:
+            raise DatabaseLost("the database is not open")
+        return self._opened
+
+    async def close(self) -> None:
+        """Close every connection, waiting for those in use, at most 10 s."""
+        if self._opened is None:
+            return
+        try:
+            await asyncio.wait_for(self._opened.close(), 10)
+        except TimeoutError:
+            self._opened.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection in autocommit mode, for reads."""
+        with _sorted_errors():
+            async with self._pool.acquire(timeout=_CONNECT_TIMEOUT_S) as connection:
+                yield cast(Connection, connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """A transaction that commits when the block ends and rolls back when it raises.
+
+        Raises DatabaseLost (also where the connection broke during COMMIT: then nobody knows), DataRefused or
+        TransactionRolledBack.
+        """
+        with _sorted_errors():
+            async with self._pool.acquire(timeout=_CONNECT_TIMEOUT_S) as connection:
+                await connection.execute(_BEGIN)
+                token = _in_transaction.set(True)
+                try:
+                    xid, now, *_ = cast(Row, await connection.fetchrow(_SET_UP))
+                    yield Transaction(cast(Connection, connection), xid, now)
+                    await connection.execute("COMMIT")
+                except BaseException:
+                    if not connection.is_closed():
+                        await connection.execute("ROLLBACK")
+                    raise
+                finally:
+                    _in_transaction.reset(token)
+
+
+def transaction_is_open() -> bool:
+    """Whether the calling task is inside `Database.transaction`."""
+    return _in_transaction.get()
+
+
+class _sorted_errors:  # noqa: N801 - a context manager that reads as a function
+    """Turns the driver's exceptions into the three kinds that callers act on."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, asyncpg.PostgresError):
+            sqlstate = error.sqlstate or ""
+            if sqlstate[:2] in ("22", "23"):
+                constraint = cast(str | None, getattr(error, "constraint_name", None))
+                raise DataRefused(str(error), sqlstate, constraint) from error
+            if sqlstate[:2] == "40":
+                raise TransactionRolledBack(str(error)) from error
+            if sqlstate[:2] in ("08", "53", "57", "58") or sqlstate in ("25P03", "XX000"):
+                raise DatabaseLost(str(error)) from error
+        elif isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError):
+            raise DatabaseLost(str(error) or type(error).__name__) from error

@@ -1,0 +1,71 @@
+"""Identifiers: UUIDv7 (RFC 9562 section 5.7), shown with a prefix that names the kind (`pay_`, `ref_`, `evt_`).
+
+What belongs to a payment carries the payment's 48 time bits. All rows of a payment's family then lie next to each
+other under the primary key and in the same time range, so one range scan finds them and a later partition by time
+keeps them together. A journal's id is derived from its natural key, so the primary key refuses a second posting.
+"""
+
+import hashlib
+import os
+import time
+from typing import Final
+from uuid import UUID
+
+PAYMENT: Final = "pay"
+REFUND: Final = "ref"
+ATTEMPT: Final = "att"
+JOURNAL: Final = "jrn"
+EVENT: Final = "evt"
+MERCHANT: Final = "mer"
+API_KEY: Final = "key"
+REQUEST: Final = "req"
+
+_VERSION_AND_VARIANT: Final = (7 << 76) | (2 << 62)
+_LOW_80_MASK: Final = ~((0xF << 76) | (3 << 62)) & ((1 << 80) - 1)
+
+
+def new_id() -> UUID:
+    """A new UUIDv7 of this moment."""
+    return _build(time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10)))
+
+
+def child_of(parent: UUID) -> UUID:
+    """A new random id in the family of `parent`: the same 48 time bits."""
+    return _build(parent.int >> 80, int.from_bytes(os.urandom(10)))
+
+
+def derived(parent: UUID, *natural_key: str) -> UUID:
+    """The one id in the family of `parent` for this natural key."""
+    digest = hashlib.sha256("\x1f".join(natural_key).encode()).digest()
+    return _build(parent.int >> 80, int.from_bytes(digest[:10]))
+
+
+def digest_id(*natural_key: str) -> UUID:
+    """A 128-bit digest of a natural key, for rows that have no time of their own."""
+    return UUID(bytes=hashlib.sha256("\x1f".join(natural_key).encode()).digest()[:16])
+
+
+def family_range(member: UUID) -> tuple[UUID, UUID]:
+    """The lowest and the highest id that the family of `member` can have, both inclusive."""
+    time_bits = member.int >> 80 << 80
+    return UUID(int=time_bits), UUID(int=time_bits | ((1 << 80) - 1))
+
+
+def show(prefix: str, value: UUID) -> str:
+    """`value` as the outside sees it, e.g. `pay_0190...` (32 hexadecimal digits)."""
+    return f"{prefix}_{value.hex}"
+
+
+def parse(prefix: str, text: str) -> UUID | None:
+    """The id in `text`, or None if it is not one of this kind (then nothing can be found under it)."""
+    head, separator, digits = text.partition("_")
+    if head != prefix or not separator or len(digits) != 32 or not digits.isalnum() or digits != digits.lower():
+        return None
+    try:
+        return UUID(hex=digits)
+    except ValueError:
+        return None
+
+
+def _build(time_ms: int, low_80: int) -> UUID:
+    return UUID(int=(time_ms << 80) | (low_80 & _LOW_80_MASK) | _VERSION_AND_VARIANT)

@@ -1,0 +1,65 @@
+"""Runs jobs again and again: each in its own loop, one run at a time, soon after a start, spread by jitter.
+
+What is due is said by rows (`next_check_at`, `deadline_at`), and who does it by leases on them, so any number of processes may
+run the same jobs. A job that fails is logged and runs again with back-off.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from bezant.base.log import logger
+
+_BACK_OFF_MAX_S = 60.0
+_log = logger(__name__)
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A function that does what is due and says how much it was; `every_s` seconds between the runs."""
+
+    name: str
+    run: Callable[[], Awaitable[int]]
+    every_s: float
+
+
+class Schedule:
+    """Runs jobs until it is closed."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._jobs = jobs
+        self._stopping = asyncio.Event()
+        self._loops: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin. Needs a running event loop."""
+        self._loops = [asyncio.create_task(self._loop(job), name=job.name) for job in self._jobs]
+
+    async def close(self, timeout_s: float) -> None:
+        """Begin nothing new, and wait for what runs; after `timeout_s` it is left resumable."""
+        self._stopping.set()
+        if self._loops:
+            _, running = await asyncio.wait(self._loops, timeout=timeout_s)
+            for loop in running:
+                loop.cancel()
+
+    async def _loop(self, job: Job) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                done = await job.run()
+                failures = 0
+                if done:
+                    _log.debug("job_done", job=job.name, items=done)
+            except Exception:  # a job must survive whatever happens: it is tried again
+                failures += 1
+                _log.warning("job_failed", job=job.name, exc_info=True)
+            pause_s = min(job.every_s * 2**failures, max(_BACK_OFF_MAX_S, job.every_s))
+            await self._pause(pause_s * random.uniform(0.9, 1.1))  # noqa: S311 - spread, not secret
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return

@@ -1,0 +1,84 @@
+"""Facts become balanced lines: the posting table of the ledger, pure.
+
+A negative amount swaps the sides; a line of zero is left out. All amounts are minor units of one currency.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from bezant.base import ids
+from bezant.ledger.accounts import Account
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One side of a journal: exactly one of the two amounts is above zero."""
+
+    account: Account
+    debit_minor: int
+    credit_minor: int
+
+
+class Journal(msgspec.Struct, frozen=True, kw_only=True):
+    """One fact about one merchant's money in one currency. Its natural key is (merchant, payment, kind, correlation id)."""
+
+    merchant_id: UUID
+    payment_id: UUID
+    kind: str
+    correlation_id: str
+    currency: str
+    effective_at: datetime
+    lines: tuple[Line, ...]
+
+    @property
+    def id(self) -> UUID:
+        """Derived from the natural key, so that the primary key refuses a second posting of the same fact."""
+        return ids.derived(self.payment_id, self.merchant_id.hex, self.payment_id.hex, self.kind, self.correlation_id)
+
+
+def capture_lines(gross_minor: int, fee_minor: int) -> tuple[Line, ...]:
+    """`capture` of G with platform fee F: the merchant is owed G - F."""
+    return _lines(
+        (Account.CUSTOMER_FUNDS_IN_TRANSIT, gross_minor),
+        (Account.MERCHANT_PAYABLE, -(gross_minor - fee_minor)),
+        (Account.PLATFORM_FEE_REVENUE, -fee_minor),
+    )
+
+
+def refund_lines(amount_minor: int) -> tuple[Line, ...]:
+    """`refund` of R: the merchant is owed R less."""
+    return _lines((Account.MERCHANT_PAYABLE, amount_minor), (Account.CUSTOMER_FUNDS_IN_TRANSIT, -amount_minor))
+
+
+def refund_failed_lines(amount_minor: int) -> tuple[Line, ...]:
+    """`refund_failed` of R: the reverse of `refund`."""
+    return refund_lines(-amount_minor)
+
+
+def platform_fee_minor(captured_minor: int, basis_points: int, fixed_minor: int) -> int:
+    """The platform's fee on all that was captured so far: half-up, never above the amount, nothing of nothing."""
+    if captured_minor == 0:
+        return 0
+    proportional_minor = (captured_minor * basis_points + 5_000) // 10_000
+    return min(captured_minor, proportional_minor + fixed_minor)
+
+
+def _lines(*signed: tuple[Account, int]) -> tuple[Line, ...]:
+    return tuple(_line(account, amount_minor) for account, amount_minor in signed if amount_minor)
+
+
+def _line(account: Account, amount_minor: int) -> Line:
+    return Line(account, amount_minor, 0) if amount_minor > 0 else Line(account, 0, -amount_minor)
+
+
+def net_by_account(journals: Iterable[Journal]) -> dict[tuple[UUID, str, str], tuple[int, int]]:
+    """Debits and credits to add per (merchant, currency, account), in key order so that two processes cannot deadlock."""
+    sums: dict[tuple[UUID, str, str], tuple[int, int]] = {}
+    for journal in journals:
+        for line in journal.lines:
+            key = (journal.merchant_id, journal.currency, line.account.value)
+            debit_minor, credit_minor = sums.get(key, (0, 0))
+            sums[key] = (debit_minor + line.debit_minor, credit_minor + line.credit_minor)
+    return dict(sorted(sums.items()))

@@ -1,0 +1,130 @@
+"""Every SQL statement of the ledger."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from bezant.base.db import Connection, Row, Transaction
+from bezant.ledger.rules import Journal
+
+# One statement, so that the triggers see the journals and all their entries together.
+_INSERT_JOURNALS = """
+WITH journals AS (
+    INSERT INTO ledger_journals (id, merchant_id, payment_id, kind, correlation_id, currency, entry_count, tx, position,
+        created_at, effective_at)
+    SELECT j.id, j.merchant_id, j.payment_id, j.kind, j.correlation_id, j.currency, j.entry_count, $8,
+        j.position, $9, j.effective_at
+    FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::smallint[],
+        $10::timestamptz[]) WITH ORDINALITY
+        AS j (id, merchant_id, payment_id, kind, correlation_id, currency, entry_count, effective_at, position)
+)
+INSERT INTO ledger_entries (journal_id, merchant_id, line, account_code, debit_minor, credit_minor)
+SELECT * FROM unnest($11::uuid[], $12::uuid[], $13::smallint[], $14::text[], $15::bigint[], $16::bigint[])
+"""
+
+_ADD_TO_BALANCES = """
+INSERT INTO ledger_balances AS b (merchant_id, currency, account_code, debit_minor, credit_minor, updated_at)
+SELECT n.*, $6 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[]) AS n
+ON CONFLICT (merchant_id, currency, account_code) DO UPDATE
+SET debit_minor = b.debit_minor + excluded.debit_minor, credit_minor = b.credit_minor + excluded.credit_minor,
+    updated_at = excluded.updated_at
+"""
+
+_BALANCES = """
+SELECT currency, account_code, debit_minor::bigint, credit_minor::bigint FROM ledger_balances
+WHERE merchant_id = $1 ORDER BY currency, account_code
+"""
+
+_BALANCES_AT = """
+SELECT j.currency, e.account_code, sum(e.debit_minor)::bigint, sum(e.credit_minor)::bigint
+FROM ledger_journals AS j
+INNER JOIN ledger_entries AS e ON e.journal_id = j.id AND e.merchant_id = j.merchant_id
+WHERE j.merchant_id = $1 AND j.created_at <= $2
+GROUP BY j.currency, e.account_code ORDER BY j.currency, e.account_code
+"""
+
+_JOURNALS = """
+SELECT j.id, j.payment_id, j.kind, j.correlation_id, j.currency, j.created_at, j.effective_at,
+    array_agg(e.account_code ORDER BY e.line), array_agg(e.debit_minor ORDER BY e.line),
+    array_agg(e.credit_minor ORDER BY e.line)
+FROM (
+    SELECT * FROM ledger_journals AS n
+    WHERE n.merchant_id = $1 AND n.id BETWEEN $2 AND $3 AND ($4::uuid IS NULL OR n.payment_id = $4)
+        AND ($5::uuid IS NULL OR n.id < $5)
+    ORDER BY n.id DESC LIMIT $6
+) AS j
+INNER JOIN ledger_entries AS e ON e.journal_id = j.id AND e.merchant_id = j.merchant_id
+GROUP BY j.id, j.payment_id, j.kind, j.correlation_id, j.currency, j.created_at, j.effective_at, j.tx, j.position
+ORDER BY j.id DESC
+"""
+
+_REFUNDS_IN_FLIGHT = """
+SELECT currency, sum(amount_minor)::bigint FROM refunds WHERE merchant_id = $1 AND status = 'pending' GROUP BY currency
+"""
+
+
+async def insert_journals(transaction: Transaction, journals: Sequence[Journal]) -> None:
+    """Insert journals, ordered by id, with all their entries in one statement."""
+    journal_ids = [j.id for j in journals]
+    lines = [
+        (i, j.merchant_id, n, line)
+        for i, j in zip(journal_ids, journals, strict=True)
+        for n, line in enumerate(j.lines, 1)
+    ]
+    await transaction.connection.execute(
+        _INSERT_JOURNALS,
+        journal_ids,
+        [j.merchant_id for j in journals],
+        [j.payment_id for j in journals],
+        [j.kind for j in journals],
+        [j.correlation_id for j in journals],
+        [j.currency for j in journals],
+        [len(j.lines) for j in journals],
+        transaction.xid,
+        transaction.now,
+        [j.effective_at for j in journals],
+        [i for i, _, _, _ in lines],
+        [merchant_id for _, merchant_id, _, _ in lines],
+        [n for _, _, n, _ in lines],
+        [line.account.value for _, _, _, line in lines],
+        [line.debit_minor for _, _, _, line in lines],
+        [line.credit_minor for _, _, _, line in lines],
+    )
+
+
+async def add_to_balances(transaction: Transaction, sums: Mapping[tuple[UUID, str, str], tuple[int, int]]) -> None:
+    """Add debits and credits per (merchant, currency, account); `sums` comes in key order."""
+    await transaction.connection.execute(
+        _ADD_TO_BALANCES,
+        [merchant_id for merchant_id, _, _ in sums],
+        [currency for _, currency, _ in sums],
+        [account for _, _, account in sums],
+        [debit_minor for debit_minor, _ in sums.values()],
+        [credit_minor for _, credit_minor in sums.values()],
+        transaction.now,
+    )
+
+
+async def balances(connection: Connection, merchant_id: UUID, at: datetime | None) -> Sequence[Row]:
+    """Rows of (currency, account, debits, credits), of now or re-derived from the entries known at a past moment."""
+    if at is None:
+        return await connection.fetch(_BALANCES, merchant_id)
+    return await connection.fetch(_BALANCES_AT, merchant_id, at)
+
+
+async def journals(
+    connection: Connection,
+    merchant_id: UUID,
+    *,
+    id_range: tuple[UUID, UUID],
+    payment_id: UUID | None,
+    before: UUID | None,
+    limit: int,
+) -> Sequence[Row]:
+    """Journals with their entries as three parallel arrays, newest first."""
+    return await connection.fetch(_JOURNALS, merchant_id, *id_range, payment_id, before, limit)
+
+
+async def refunds_in_flight(connection: Connection, merchant_id: UUID) -> Sequence[Row]:
+    """(currency, amount) that merchants' refunds in flight will take."""
+    return await connection.fetch(_REFUNDS_IN_FLIGHT, merchant_id)

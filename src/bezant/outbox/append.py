@@ -1,0 +1,31 @@
+"""Appends events in the caller's transaction."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+
+from bezant.base import ids
+from bezant.base.db import Transaction
+from bezant.outbox import store
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """A change that has happened, in the past tense.
+
+    Events are read in the order of (tx, position, id). `tx` is the transaction's xid; where another transaction with a
+    higher xid wrote to the same payment before, it is that one's, and `position` comes after its last event.
+    """
+
+    merchant_id: UUID
+    payment_id: UUID
+    type: str
+    tx: int
+    position: int
+    data: bytes
+
+
+async def append(transaction: Transaction, events: Sequence[Event]) -> None:
+    """Insert the events in the order given. One statement."""
+    if events:
+        await store.insert_events(transaction, [ids.child_of(event.payment_id) for event in events], events)

@@ -1,0 +1,147 @@
+"""The road of a command: accept, call, record. And of a repeat: find out, then show what is."""
+
+import asyncio
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+
+from bezant.base import ids
+from bezant.base.batch import Batcher
+from bezant.base.db import Connection, Database, DatabaseError
+from bezant.base.errors import NotFound, OutcomeUnknown, Unavailable
+from bezant.base.log import logger
+from bezant.idempotency.claims import Reply
+from bezant.payments import store
+from bezant.payments.accept import Accepted, Look, Proceed
+from bezant.payments.apply import Recording
+from bezant.payments.asks import ask_for
+from bezant.payments.command import Command
+from bezant.payments.render import ClientSecrets, payment_view, public_payment_view, refund_view
+from bezant.payments.states import Attempt, Payment
+from bezant.payments.sync import Sync
+from bezant.psp.call import Caller
+
+_log = logger(__name__)
+
+LOOK_WAIT_S = 4.0
+"""How long a reader waits for what a PSP says before it is shown the state as it is."""
+
+
+class Flow:
+    """Performs commands and shows payments."""
+
+    def __init__(
+        self,
+        database: Database,
+        accept: Batcher[Command, Accepted],
+        record: Batcher[Recording, Reply],
+        caller: Caller,
+        sync: Sync,
+        secrets: ClientSecrets,
+    ) -> None:
+        self._database = database
+        self._accept = accept
+        self._record = record
+        self._caller = caller
+        self._sync = sync
+        self._secrets = secrets
+        self._running: set[asyncio.Task[Reply]] = set()
+
+    async def perform(self, command: Command) -> Reply:
+        """The reply to a command. Goes on to its end even where the client leaves.
+
+        Raises the command's refusal; DatabaseLost or Unavailable where the database was not there before a PSP was called,
+        OutcomeUnknown where it was lost after.
+        """
+        task = asyncio.create_task(self._perform(command))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait for what is in flight; the rest is left to sync."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=timeout_s)
+
+    async def _perform(self, command: Command) -> Reply:
+        accepted = await self._accept.submit(command)
+        match accepted:
+            case Reply():
+                return accepted
+            case Look():
+                return await self._current_of(command, accepted)
+            case Proceed():
+                return await self._proceed(command, accepted)
+
+    async def _proceed(self, command: Command, accepted: Proceed) -> Reply:
+        payment, attempt = accepted.payment, accepted.attempt
+        called = await self._caller.perform(payment.psp, ask_for(payment, attempt), accepted.send_before)
+        recording = Recording(
+            merchant_id=payment.merchant_id,
+            payment_id=payment.id,
+            attempt_id=attempt.id,
+            refund_id=attempt.refund_id,
+            operation=attempt.operation,
+            outcome=called.outcome,
+            requests=called.requests,
+            claim=command.claim,
+            from_browser=command.from_browser,
+        )
+        try:
+            return await self._record.submit(recording)
+        except (DatabaseError, Unavailable) as lost:
+            _log.error("outcome_not_recorded", attempt=attempt.id.hex, error=str(lost))
+            raise OutcomeUnknown from lost
+
+    async def _current_of(self, command: Command, look: Look) -> Reply:
+        merchant_id = command.merchant_id
+        if look.attempt_id is not None:
+            await self._wait_for_look((look.attempt_id, merchant_id), is_repeat=look.is_repeat)
+        async with self._database.connection() as connection:
+            if command.verb == "refund" and look.attempt_id is not None:
+                attempt = (await store.attempts(connection, [(look.attempt_id, merchant_id)]))[look.attempt_id]
+                refund_id = attempt.refund_id
+                if refund_id is not None:
+                    refund = (await store.refunds(connection, [(refund_id, merchant_id)]))[refund_id]
+                    return Reply(
+                        200 if attempt.is_conclusive else 202, msgspec.json.encode(refund_view(refund)), replayed=True
+                    )
+            payment, attempts = await self._load(connection, merchant_id, look.payment_id)
+        is_open = any(a.is_unresolved for a in attempts)
+        body = self.view(payment, attempts, from_browser=command.from_browser)
+        return Reply(202 if is_open else 200, body, replayed=look.is_repeat)
+
+    async def show(self, merchant_id: UUID, payment_id: UUID, *, from_browser: bool = False) -> bytes:
+        """The payment as it is; a secret key's question first makes what is unresolved be looked at, once a second at most.
+
+        Raises NotFound.
+        """
+        async with self._database.connection() as connection:
+            payment, attempts = await self._load(connection, merchant_id, payment_id)
+        unresolved = [] if from_browser else [a for a in attempts if a.is_unresolved]
+        if unresolved:
+            await asyncio.gather(*(self._wait_for_look((a.id, merchant_id), is_repeat=False) for a in unresolved[:4]))
+            async with self._database.connection() as connection:
+                payment, attempts = await self._load(connection, merchant_id, payment_id)
+        return self.view(payment, attempts, from_browser=from_browser)
+
+    def view(self, payment: Payment, attempts: list[Attempt], *, from_browser: bool) -> bytes:
+        """The payment as JSON."""
+        if from_browser:
+            return msgspec.json.encode(public_payment_view(payment))
+        view = payment_view(payment, attempts, datetime.now(UTC), self._secrets)
+        return msgspec.json.encode(view)
+
+    async def _wait_for_look(self, key: tuple[UUID, UUID], *, is_repeat: bool) -> None:
+        try:
+            await asyncio.wait_for(asyncio.shield(self._sync.look(key, is_repeat=is_repeat)), LOOK_WAIT_S)
+        except TimeoutError:
+            _log.info("still_looking", attempt=key[0].hex)
+
+    async def _load(self, connection: Connection, merchant_id: UUID, payment_id: UUID) -> tuple[Payment, list[Attempt]]:
+        payment = (await store.payments(connection, [(payment_id, merchant_id)])).get(payment_id)
+        if payment is None:
+            raise NotFound("There is no such payment.")
+        family = (payment_id, merchant_id, *ids.family_range(payment_id))
+        return payment, await store.open_attempts(connection, [family])

@@ -1,0 +1,460 @@
+"""What an outcome does to a payment: amounts, journal, event. Pure; runs under the payment's row lock.
+
+Effects are keyed by the attempt: the first conclusive outcome stands, the same one again changes nothing, a contradiction is a
+break, and evidence that money moved wins over our belief that it did not.
+"""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from bezant.base import ids
+from bezant.ledger.rules import Journal, Line, capture_lines, platform_fee_minor, refund_failed_lines, refund_lines
+from bezant.payments.render import event_data
+from bezant.payments.states import (
+    TRIES_MAX,
+    Attempt,
+    AttemptStatus,
+    Origin,
+    Payment,
+    Refund,
+    encode_json,
+    status_of,
+)
+from bezant.psp.contract import Failure, Operation, Outcome, Verdict
+
+CHECK_AFTER_S = (1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600)
+"""When an unresolved attempt is looked at again: seconds, then minutes, hours, days."""
+
+STUCK_AFTER_CHECKS = 11
+"""After about an hour without an answer a person is told; the checks go on."""
+
+NOT_PROCESSED = Failure(
+    code="not_processed", message="The payment provider never received the request; no money moved.", retryable=True
+)
+
+
+class Ages(msgspec.Struct, frozen=True):
+    """How long things may last: an authorization until it is given back, a customer's action until it is overdue."""
+
+    authorization_s: int
+    action_s: int
+
+
+class Break(msgspec.Struct, frozen=True, kw_only=True):
+    """A mismatch between belief and observation that somebody must look at."""
+
+    merchant_id: UUID
+    payment_id: UUID
+    attempt_id: UUID
+    kind: str
+    detail: str
+
+
+class Changes:
+    """What one transaction will write, collected while it decides: one statement per table at its end."""
+
+    def __init__(self, now: datetime, xid: int, ages: Ages) -> None:
+        self.now = now
+        self.xid = xid
+        self.ages = ages
+        self.payments_new: dict[UUID, Payment] = {}
+        self.payments_changed: dict[UUID, Payment] = {}
+        self.refunds_new: dict[UUID, Refund] = {}
+        self.refunds_changed: dict[UUID, Refund] = {}
+        self.attempts_new: dict[UUID, Attempt] = {}
+        self.attempts_changed: dict[UUID, Attempt] = {}
+        self.journals: list[Journal] = []
+        self.events: list[tuple[Payment, str, int, int, bytes]] = []
+        self.breaks: list[Break] = []
+
+    def touch(self, payment: Payment) -> None:
+        """Derive the payment's status anew and write the row."""
+        payment.status = status_of(payment)
+        payment.updated_at = self.now
+        if payment.id not in self.payments_new:
+            self.payments_changed[payment.id] = payment
+
+    def touch_attempt(self, attempt: Attempt) -> None:
+        """Write the attempt."""
+        attempt.updated_at = self.now
+        if attempt.id not in self.attempts_new:
+            self.attempts_changed[attempt.id] = attempt
+
+    def touch_refund(self, refund: Refund) -> None:
+        """Write the refund."""
+        refund.updated_at = self.now
+        if refund.id not in self.refunds_new:
+            self.refunds_changed[refund.id] = refund
+
+    def emit(self, payment: Payment, kind: str, refund: Refund | None = None, failure: Failure | None = None) -> None:
+        """Say what happened, after every earlier event of the payment, even of a transaction that started later."""
+        position = len(self.events)
+        if payment.event_tx >= self.xid:
+            position = max(position, payment.event_position + 1)
+        else:
+            payment.event_tx = self.xid
+        payment.event_position = position
+        self.events.append((payment, kind, payment.event_tx, position, event_data(payment, refund, failure)))
+
+    def post(self, payment: Payment, attempt: Attempt, kind: str, lines: tuple[Line, ...]) -> None:
+        """Post a fact about the payment, correlated with the attempt that made it."""
+        self.journals.append(
+            Journal(
+                merchant_id=payment.merchant_id,
+                payment_id=payment.id,
+                kind=kind,
+                correlation_id=ids.show(ids.ATTEMPT, attempt.id),
+                currency=payment.currency,
+                effective_at=self.now,
+                lines=lines,
+            )
+        )
+
+    def raise_break(self, attempt: Attempt, kind: str, detail: str) -> None:
+        """Put a mismatch in front of a person."""
+        self.breaks.append(
+            Break(
+                merchant_id=attempt.merchant_id,
+                payment_id=attempt.payment_id,
+                attempt_id=attempt.id,
+                kind=kind,
+                detail=detail,
+            )
+        )
+
+
+def conclude(changes: Changes, payment: Payment, attempt: Attempt, refund: Refund | None, outcome: Outcome) -> None:
+    """Apply what is known now of `attempt`."""
+    if attempt.is_conclusive:
+        _again(changes, payment, attempt, refund, outcome)
+    elif outcome.verdict is Verdict.APPROVED:
+        _approve(changes, payment, attempt, refund, outcome)
+    elif outcome.verdict is Verdict.DECLINED:
+        _decline(changes, payment, attempt, refund, outcome.failure or NOT_PROCESSED)
+    else:
+        _leave_open(changes, payment, attempt, outcome)
+
+
+def conclude_superseded(changes: Changes, attempt: Attempt, cancel: Attempt) -> None:
+    """An authorization that was set aside for a cancel: ended with it, or waiting again if the cancel was declined."""
+    if cancel.status == AttemptStatus.APPROVED:
+        attempt.status = AttemptStatus.DECLINED
+        attempt.failure = encode_json(Failure(code="canceled", message="Canceled before the customer had acted."))
+    else:
+        attempt.status = AttemptStatus.UNKNOWN
+        attempt.next_check_at = changes.now
+    changes.touch_attempt(attempt)
+
+
+def _again(changes: Changes, payment: Payment, attempt: Attempt, refund: Refund | None, outcome: Outcome) -> None:
+    approved_before = attempt.status == AttemptStatus.APPROVED
+    if outcome.verdict is Verdict.APPROVED and not approved_before:
+        changes.raise_break(attempt, "contradiction", "held for declined, but the PSP did it")
+        if attempt.operation in (Operation.CAPTURE, Operation.REFUND):
+            _reserve_again(payment, attempt, refund)
+        attempt.failure = None
+        _approve(changes, payment, attempt, refund, outcome)
+    elif outcome.verdict is Verdict.DECLINED and approved_before:
+        if refund is not None and refund.status == "succeeded":
+            _reverse_refund(changes, payment, attempt, refund, outcome.failure or NOT_PROCESSED)
+        elif refund is None:
+            changes.raise_break(attempt, "contradiction", "approved before, but now said to be declined")
+
+
+def _reserve_again(payment: Payment, attempt: Attempt, refund: Refund | None) -> None:
+    """What was given up is in flight again, beyond our own bounds where others have taken its place."""
+    if attempt.operation == Operation.CAPTURE:
+        payment.excess_captured_minor += max(0, attempt.amount_minor - payment.capturable_minor)
+        payment.capturing_minor += attempt.amount_minor
+    elif refund is not None:
+        payment.excess_refunded_minor += max(0, attempt.amount_minor - payment.refundable_minor)
+        payment.refunding_minor += attempt.amount_minor
+
+
+def _approve(changes: Changes, payment: Payment, attempt: Attempt, refund: Refund | None, outcome: Outcome) -> None:
+    is_late = attempt.status in (AttemptStatus.SENDING, AttemptStatus.UNKNOWN) and changes.now > attempt.execute_until
+    attempt.status = AttemptStatus.APPROVED
+    attempt.moved_minor = attempt.amount_minor if outcome.amount_minor is None else outcome.amount_minor
+    attempt.captured_minor = outcome.captured_minor if attempt.operation == Operation.AUTHORIZE else 0
+    attempt.psp_reference = outcome.operation_reference or outcome.psp_reference or attempt.psp_reference
+    attempt.next_check_at = attempt.stuck_at = attempt.failure = None
+    attempt.detail = outcome.detail
+    match attempt.operation:
+        case Operation.AUTHORIZE:
+            attempt.psp_reference = outcome.psp_reference or attempt.psp_reference
+            _authorized(changes, payment, attempt)
+            if is_late:
+                _undo(changes, payment, attempt)
+        case Operation.CAPTURE:
+            _captured(changes, payment, attempt)
+        case Operation.CANCEL:
+            _canceled(changes, payment)
+        case _:
+            _refunded(changes, payment, attempt, refund)
+    changes.touch_attempt(attempt)
+
+
+def _authorized(changes: Changes, payment: Payment, attempt: Attempt) -> None:
+    moved_minor = attempt.moved_minor or 0
+    if payment.authorized_minor:
+        changes.raise_break(attempt, "second_authorization", "the payment was authorized by another attempt before")
+        payment.excess_captured_minor += attempt.captured_minor
+    else:
+        payment.authorized_minor = moved_minor
+        payment.gateway_ref = attempt.psp_reference
+    payment.failure = payment.next_action = payment.failed_at = payment.canceled_at = None
+    payment.deadline_at = changes.now + timedelta(seconds=changes.ages.authorization_s)
+    if attempt.captured_minor:
+        _take(changes, payment, attempt, attempt.captured_minor)
+        if payment.excess_captured_minor == 0:
+            payment.released_minor = payment.authorized_minor - payment.captured_minor
+    else:
+        changes.touch(payment)
+        changes.emit(payment, "payment.authorized")
+
+
+def _captured(changes: Changes, payment: Payment, attempt: Attempt) -> None:
+    payment.capturing_minor -= attempt.amount_minor
+    payment.failure = None
+    if attempt.final:
+        payment.released_minor = max(
+            0,
+            payment.authorized_minor
+            - payment.captured_minor
+            - (attempt.moved_minor or 0)
+            + payment.excess_captured_minor,
+        )
+    _take(changes, payment, attempt, attempt.moved_minor or 0)
+
+
+def _take(changes: Changes, payment: Payment, attempt: Attempt, amount_minor: int) -> None:
+    """Money was captured: amounts, the fee on all of it less what was taken before, journal, event."""
+    payment.captured_minor += amount_minor
+    p = payment
+    above_minor = p.captured_minor - p.excess_captured_minor + p.capturing_minor + p.released_minor - p.authorized_minor
+    if above_minor > 0:
+        from_released_minor = min(above_minor, p.released_minor)
+        p.released_minor -= from_released_minor
+        p.excess_captured_minor += above_minor - from_released_minor
+    fee_minor = platform_fee_minor(p.captured_minor, p.fee_basis_points, p.fee_fixed_minor)
+    changes.post(p, attempt, "capture", capture_lines(amount_minor, fee_minor - p.platform_fee_minor))
+    p.platform_fee_minor = fee_minor
+    if p.capturable_minor == 0:
+        p.deadline_at = None
+    changes.touch(p)
+    changes.emit(p, "payment.captured")
+
+
+def _canceled(changes: Changes, payment: Payment) -> None:
+    payment.released_minor = max(0, payment.authorized_minor - payment.captured_minor + payment.excess_captured_minor)
+    payment.deadline_at = payment.next_action = payment.failure = None
+    if payment.captured_minor == 0:
+        payment.canceled_at = changes.now
+    changes.touch(payment)
+    changes.emit(payment, "payment.released" if payment.captured_minor else "payment.canceled")
+
+
+def cancel_unconfirmed(changes: Changes, payment: Payment) -> None:
+    """Cancel a payment of which no PSP has heard."""
+    _canceled(changes, payment)
+
+
+def _refunded(changes: Changes, payment: Payment, attempt: Attempt, refund: Refund | None) -> None:
+    refund = _required(refund)
+    payment.refunding_minor -= attempt.amount_minor
+    payment.refunded_minor += attempt.amount_minor
+    refund.status = "succeeded"
+    refund.psp_reference = attempt.psp_reference
+    refund.failure = None
+    changes.post(payment, attempt, "refund", refund_lines(attempt.amount_minor))
+    changes.touch(payment)
+    changes.touch_refund(refund)
+    changes.emit(payment, "refund.succeeded", refund)
+
+
+def _reverse_refund(changes: Changes, payment: Payment, attempt: Attempt, refund: Refund, failure: Failure) -> None:
+    """A refund that had succeeded came back (the customer's account is closed): the merchant is owed the money again."""
+    payment.refunded_minor -= refund.amount_minor
+    payment.excess_refunded_minor = min(payment.excess_refunded_minor, payment.refunded_minor)
+    refund.status = "failed"
+    refund.failure = encode_json(failure)
+    changes.post(payment, attempt, "refund_failed", refund_failed_lines(refund.amount_minor))
+    changes.touch(payment)
+    changes.touch_refund(refund)
+    changes.emit(payment, "refund.failed", refund, failure)
+
+
+def _decline(changes: Changes, payment: Payment, attempt: Attempt, refund: Refund | None, failure: Failure) -> None:
+    attempt.status = AttemptStatus.DECLINED
+    attempt.failure = encode_json(failure)
+    attempt.next_check_at = attempt.stuck_at = None
+    changes.touch_attempt(attempt)
+    match attempt.operation:
+        case Operation.AUTHORIZE:
+            _authorization_declined(changes, payment, attempt, failure)
+        case Operation.CAPTURE:
+            payment.capturing_minor -= attempt.amount_minor
+            payment.failure = attempt.failure
+            changes.touch(payment)
+            changes.emit(payment, "payment.capture_failed", failure=failure)
+        case Operation.CANCEL:
+            payment.failure = attempt.failure
+            if payment.deadline_at is not None:
+                payment.deadline_at = changes.now + timedelta(days=1)
+            changes.touch(payment)
+            changes.emit(payment, "payment.cancel_failed", failure=failure)
+        case _:
+            refund = _required(refund)
+            payment.refunding_minor -= attempt.amount_minor
+            refund.status = "failed"
+            refund.failure = attempt.failure
+            changes.touch(payment)
+            changes.touch_refund(refund)
+            changes.emit(payment, "refund.failed", refund, failure)
+
+
+def _authorization_declined(changes: Changes, payment: Payment, attempt: Attempt, failure: Failure) -> None:
+    payment.next_action = payment.deadline_at = None
+    payment.failure = attempt.failure
+    stays_open = attempt.keeps_open and payment.tries < TRIES_MAX
+    if not stays_open and payment.canceled_at is None and payment.authorized_minor == 0:
+        payment.failed_at = changes.now
+    changes.touch(payment)
+    changes.emit(payment, "payment.attempt_failed" if stays_open else "payment.failed", failure=failure)
+
+
+def _leave_open(changes: Changes, payment: Payment, attempt: Attempt, outcome: Outcome) -> None:
+    is_pending = outcome.verdict is Verdict.PENDING
+    if attempt.status != AttemptStatus.SUPERSEDED:
+        attempt.status = AttemptStatus.PENDING if is_pending else AttemptStatus.UNKNOWN
+    attempt.psp_reference = outcome.operation_reference or outcome.psp_reference or attempt.psp_reference
+    attempt.detail = outcome.contradiction or outcome.detail
+    attempt.lease_until = changes.now
+    delay_s = CHECK_AFTER_S[min(attempt.checks, len(CHECK_AFTER_S) - 1)]
+    attempt.next_check_at = changes.now + timedelta(seconds=delay_s)
+    attempt.checks += 1
+    is_stuck = outcome.contradiction is not None or (attempt.checks >= STUCK_AFTER_CHECKS and not is_pending)
+    if is_stuck and attempt.stuck_at is None:
+        attempt.stuck_at = changes.now
+    if outcome.contradiction is not None:
+        changes.raise_break(attempt, "contradiction", outcome.contradiction)
+    changes.touch_attempt(attempt)
+    if attempt.operation == Operation.AUTHORIZE and is_pending:
+        _awaits(changes, payment, outcome)
+
+
+def _awaits(changes: Changes, payment: Payment, outcome: Outcome) -> None:
+    before = (payment.gateway_ref, payment.next_action)
+    payment.gateway_ref = outcome.psp_reference or payment.gateway_ref
+    if outcome.next_action is not None and payment.next_action is None:
+        payment.next_action = encode_json(outcome.next_action)
+        payment.deadline_at = changes.now + timedelta(seconds=changes.ages.action_s)
+        changes.touch(payment)
+        changes.emit(payment, "payment.action_required")
+    elif before != (payment.gateway_ref, payment.next_action):
+        changes.touch(payment)
+
+
+def _undo(changes: Changes, payment: Payment, attempt: Attempt) -> None:
+    """An authorization that appeared after the customer's window: give it back by an attempt of its own."""
+    changes.raise_break(
+        attempt, "late_authorization", "approved after the customer's window had passed; it is being undone"
+    )
+    if payment.captured_minor:
+        reserve_refund(changes, payment, payment.refundable_minor, Origin.UNDO, attempt.payment_method, "late")
+    elif payment.authorized_minor > payment.released_minor:
+        start(changes, payment, Operation.CANCEL, payment.capturable_minor, Origin.UNDO, attempt.payment_method)
+
+
+def reserve_refund(
+    changes: Changes,
+    payment: Payment,
+    amount_minor: int,
+    origin: Origin,
+    payment_method: str,
+    reason: str | None,
+    attempt_id: UUID | None = None,
+) -> tuple[Refund, Attempt]:
+    """Reserve the amount and make the refund with its attempt."""
+    refund = Refund(
+        id=ids.child_of(payment.id),
+        merchant_id=payment.merchant_id,
+        payment_id=payment.id,
+        amount_minor=amount_minor,
+        currency=payment.currency,
+        status="pending",
+        reason=reason,
+        psp_reference=None,
+        failure=None,
+        created_at=changes.now,
+        updated_at=changes.now,
+    )
+    changes.refunds_new[refund.id] = refund
+    payment.refunding_minor += amount_minor
+    changes.touch(payment)
+    changes.emit(payment, "refund.created", refund)
+    attempt = start(
+        changes,
+        payment,
+        Operation.REFUND,
+        amount_minor,
+        origin,
+        payment_method,
+        attempt_id=attempt_id,
+        refund_id=refund.id,
+    )
+    return refund, attempt
+
+
+def start(
+    changes: Changes,
+    payment: Payment,
+    operation: Operation,
+    amount_minor: int,
+    origin: Origin,
+    payment_method: str,
+    *,
+    attempt_id: UUID | None = None,
+    refund_id: UUID | None = None,
+    final: bool = True,
+    keeps_open: bool = False,
+) -> Attempt:
+    """A new attempt that nobody calls yet: due at once, so that sync performs it unless a caller takes its lease."""
+    attempt = Attempt(
+        id=attempt_id or ids.child_of(payment.id),
+        merchant_id=payment.merchant_id,
+        payment_id=payment.id,
+        refund_id=refund_id,
+        operation=operation.value,
+        origin=origin.value,
+        amount_minor=amount_minor,
+        currency=payment.currency,
+        payment_method=payment_method,
+        captures=operation is Operation.AUTHORIZE and payment.capture_strategy == "automatic",
+        final=final,
+        keeps_open=keeps_open,
+        psp=payment.psp,
+        psp_reference=None,
+        status=AttemptStatus.UNKNOWN,
+        captured_minor=0,
+        moved_minor=None,
+        failure=None,
+        detail=None,
+        lease_until=changes.now,
+        execute_until=changes.now + timedelta(days=30),
+        next_check_at=changes.now,
+        checks=0,
+        stuck_at=None,
+        created_at=changes.now,
+        updated_at=changes.now,
+    )
+    changes.attempts_new[attempt.id] = attempt
+    return attempt
+
+
+def _required(refund: Refund | None) -> Refund:
+    if refund is None:
+        raise AssertionError("a refund attempt belongs to a refund: held by a CHECK and a foreign key")
+    return refund

@@ -1,0 +1,148 @@
+"""Find out what became of attempts that nobody answered for: by evidence, never by a guess.
+
+Runs after a start and on a schedule with back-off for whatever is due, and at once where a client repeats its key or a secret key asks
+for the payment. One taker at a time: an attempt is taken up only when its lease is dead, by writing a new one on the
+database's clock.
+"""
+
+import asyncio
+import time
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from bezant.base.batch import Batcher
+from bezant.base.db import Database, DatabaseError
+from bezant.base.errors import ApiError
+from bezant.base.log import logger
+from bezant.idempotency.claims import Reply
+from bezant.payments import store
+from bezant.payments.apply import Recording
+from bezant.payments.asks import ask_for
+from bezant.payments.rules import NOT_PROCESSED
+from bezant.payments.states import Attempt, AttemptStatus, Payment
+from bezant.psp.call import Called, Caller
+from bezant.psp.contract import Ask, Outcome, PspSilence, Resolution, Verdict
+
+_log = logger(__name__)
+
+_QUIET = timedelta(seconds=1)
+_SWEEP_MAX = 500
+_SWEEP_CONCURRENCY = 16
+
+Key = tuple[UUID, UUID]
+
+
+class SyncTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a lease lasts, how much of it a call may take, and the customer's window."""
+
+    lease_s: float
+    call_timeout_s: float
+    window_s: int
+
+
+class Sync:
+    """Resolves attempts, each by one taker at a time in this process and over all processes."""
+
+    def __init__(self, database: Database, caller: Caller, record: Batcher[Recording, Reply], terms: SyncTerms) -> None:
+        self._database = database
+        self._caller = caller
+        self._record = record
+        self._terms = terms
+        self._in_flight: dict[UUID, asyncio.Task[None]] = {}
+
+    async def look(self, key: Key, *, is_repeat: bool) -> None:
+        """Try to resolve the attempt (id, merchant) now; at most once a second, and joined by whoever asks meanwhile.
+
+        `is_repeat`: the client itself asks again, so an authorization may be executed within a new window.
+        """
+        task = self._in_flight.get(key[0])
+        if task is None:
+            task = asyncio.create_task(self._round(key, is_repeat, None if is_repeat else _QUIET))
+            self._in_flight[key[0]] = task
+            task.add_done_callback(lambda _: self._in_flight.pop(key[0], None))
+        await asyncio.shield(task)
+
+    async def sweep(self) -> int:
+        """Take up what is due and what dead processes left behind; how many attempts were looked at."""
+        async with self._database.connection() as connection:
+            keys = [*await store.due(connection, _SWEEP_MAX), *await store.abandoned(connection, _SWEEP_MAX)]
+        slots = asyncio.Semaphore(_SWEEP_CONCURRENCY)
+        await asyncio.gather(*(self._swept(key, slots) for key in keys))
+        return len(keys)
+
+    async def _swept(self, key: Key, slots: asyncio.Semaphore) -> None:
+        async with slots:
+            try:
+                await self._round(key, is_repeat=False, quiet=None)
+            except (DatabaseError, ApiError, PspSilence) as error:
+                _log.warning("sync_failed", attempt=key[0].hex, error=str(error))
+
+    async def _round(self, key: Key, is_repeat: bool, quiet: timedelta | None) -> None:
+        began_at = time.monotonic()
+        lease = timedelta(seconds=self._terms.lease_s)
+        window = timedelta(seconds=self._terms.window_s) if is_repeat else None
+        async with self._database.connection() as connection:
+            taken = await store.take_up(connection, key, lease, window, quiet)
+            if taken is None:
+                return
+            attempt, lease_ended_at, now = taken
+            payment = (await store.payments(connection, [(attempt.payment_id, attempt.merchant_id)]))[
+                attempt.payment_id
+            ]
+        send_before = began_at + self._terms.lease_s - self._terms.call_timeout_s
+        called = await self._find_out(payment, attempt, lease_ended_at, now, send_before)
+        await self._record.submit(
+            Recording(
+                merchant_id=attempt.merchant_id,
+                payment_id=attempt.payment_id,
+                attempt_id=attempt.id,
+                refund_id=attempt.refund_id,
+                operation=attempt.operation,
+                outcome=called.outcome,
+                requests=called.requests,
+            )
+        )
+
+    async def _find_out(
+        self, payment: Payment, attempt: Attempt, lease_ended_at: datetime, now: datetime, send_before: float
+    ) -> Called:
+        ask = ask_for(payment, attempt)
+        endpoint = self._caller.endpoints.get(attempt.psp)
+        if endpoint is None:
+            return Called(Outcome(verdict=Verdict.UNKNOWN, detail=f"no PSP named {attempt.psp} is set up"))
+        resolution = endpoint.connector.manifest.resolution[ask.operation]
+        looked = await self._look_up(attempt.psp, ask, resolution)
+        if looked.outcome.verdict not in (Verdict.NOT_FOUND, Verdict.NOT_EXECUTED):
+            return looked
+        if looked.outcome.verdict is Verdict.NOT_FOUND and attempt.status == AttemptStatus.PENDING:
+            return _with(looked, Outcome(verdict=Verdict.UNKNOWN, detail="held before, not found now"))
+        if may_send(attempt, resolution, now):
+            sent = await self._caller.perform(attempt.psp, ask, send_before)
+            return Called(sent.outcome, (*looked.requests, *sent.requests))
+        if resolution.lookup and not_found_is_evidence(lease_ended_at, resolution, now):
+            return _with(looked, Outcome(verdict=Verdict.DECLINED, failure=NOT_PROCESSED))
+        return _with(looked, Outcome(verdict=Verdict.UNKNOWN, detail="not found yet"))
+
+    async def _look_up(self, psp: str, ask: Ask, resolution: Resolution) -> Called:
+        if not resolution.lookup:
+            return Called(Outcome(verdict=Verdict.NOT_FOUND, detail="this PSP cannot be asked by our reference"))
+        return await self._caller.fetch(psp, ask)
+
+
+def may_send(attempt: Attempt, resolution: Resolution, now: datetime) -> bool:
+    """Whether the call may be repeated under the same key: it executes if the first never arrived.
+
+    Within the PSP's key life; and never after `execute_until`, for an authorization the end of the customer's window.
+    """
+    return now < attempt.execute_until and now < attempt.created_at + timedelta(seconds=resolution.replay_s)
+
+
+def not_found_is_evidence(lease_ended_at: datetime, resolution: Resolution, now: datetime) -> bool:
+    """Whether "not found" proves that nothing happened: the last lease, which covers the call's time-out, ended long enough ago."""
+    return now > lease_ended_at + timedelta(seconds=resolution.visibility_lag_s)
+
+
+def _with(called: Called, outcome: Outcome) -> Called:
+    return Called(outcome, called.requests)

@@ -1,0 +1,236 @@
+"""The only place that speaks HTTP to a PSP.
+
+Guarantees: no transaction is open while a PSP is asked; nothing is sent once the attempt's lease could end before the answer; every call
+ends within its time-out; at most `concurrency` calls are in flight; each answer's amount, currency and reference are checked against
+what was asked; what was said is logged without secrets. Whatever goes wrong on the way is an unknown outcome, never a failure.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+
+from bezant.base.db import transaction_is_open
+from bezant.base.failpoints import reach
+from bezant.base.log import logger
+from bezant.psp.contract import (
+    Ask,
+    Call,
+    Connector,
+    Credentials,
+    Operation,
+    Outcome,
+    PspRefusedToProcess,
+    PspRequest,
+    PspResponse,
+    PspSilence,
+    Verdict,
+)
+from bezant.psp.records import RequestLog, kept_text
+
+ANSWER_MAX_BYTES = 1 << 20
+_CONNECT_TIMEOUT_S = 3.0
+
+_log = logger(__name__)
+
+Transport = Callable[[str, PspRequest, Mapping[str, str]], Awaitable[tuple[int, bytes]]]
+"""Sends a request to a base URL with headers; the status and the body. Raises OSError, TimeoutError or aiohttp.ClientError."""
+
+
+class Called(msgspec.Struct, frozen=True):
+    """What came of a call: the outcome, and the requests it took."""
+
+    outcome: Outcome
+    requests: tuple[RequestLog, ...] = ()
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """A connector set up for use: where it calls and with which credentials."""
+
+    connector: Connector
+    base_url: str
+    credentials: Credentials
+
+
+class HttpTransport:
+    """Pooled, bounded HTTP with aiohttp; redirects are never followed."""
+
+    def __init__(self, *, connections_max: int) -> None:
+        self._connections_max = connections_max
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __call__(self, base_url: str, request: PspRequest, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        session = self._session or self._open()
+        data: bytes | None = None
+        sent = {**headers, **request.headers}
+        if request.form is not None:
+            data = urlencode(request.form).encode()
+            sent["Content-Type"] = "application/x-www-form-urlencoded"
+        elif request.json is not None:
+            data = msgspec.json.encode(request.json)
+            sent["Content-Type"] = "application/json"
+        async with session.request(
+            request.method,
+            base_url + request.path,
+            params=request.query or None,
+            data=data,
+            headers=sent,
+            allow_redirects=False,
+        ) as response:
+            body = await response.content.read(ANSWER_MAX_BYTES + 1)
+            while len(body) <= ANSWER_MAX_BYTES and not response.content.at_eof():
+                body += await response.content.read(ANSWER_MAX_BYTES + 1 - len(body))
+            if len(body) > ANSWER_MAX_BYTES:
+                raise PspSilence("the answer is larger than 1 MiB")
+            return response.status, body
+
+    def _open(self) -> aiohttp.ClientSession:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connections_max, keepalive_timeout=30),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S),
+            trust_env=False,
+        )
+        return self._session
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+
+class Caller:
+    """Calls PSPs by name."""
+
+    def __init__(
+        self, endpoints: Mapping[str, Endpoint], transport: Transport, *, timeout_s: float, concurrency: int
+    ) -> None:
+        self.endpoints = endpoints
+        self._transport = transport
+        self._timeout_s = timeout_s
+        self._slots = asyncio.Semaphore(concurrency)
+
+    async def perform(self, psp: str, ask: Ask, send_before: float) -> Called:
+        """Ask the PSP to do it, unless the monotonic clock is past `send_before`: then nothing is sent."""
+        call = self._endpoint(psp).connector.of(ask.operation)
+        return await self._run(psp, call, ask, send_before)
+
+    async def fetch(self, psp: str, ask: Ask) -> Called:
+        """Ask the PSP what became of it. Moves no money."""
+        return await self._run(psp, self._endpoint(psp).connector.fetch, ask, None)
+
+    def _endpoint(self, psp: str) -> Endpoint:
+        endpoint = self.endpoints.get(psp)
+        if endpoint is None:
+            raise PspSilence(f"no PSP named {psp} is set up")
+        return endpoint
+
+    async def _run(
+        self,
+        psp: str,
+        call: Call,
+        ask: Ask,
+        send_before: float | None,
+    ) -> Called:
+        if transaction_is_open():
+            raise AssertionError("a transaction is open across a call to a PSP")
+        exchange = _Exchange(self._endpoint(psp), self._transport, psp, ask.operation, send_before)
+        async with self._slots:
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    outcome = await call(ask, exchange.send)
+            except PspRefusedToProcess as refused:
+                outcome = Outcome(verdict=Verdict.NOT_EXECUTED, detail=str(refused))
+            except (PspSilence, TimeoutError, OSError, aiohttp.ClientError) as silence:
+                outcome = Outcome(verdict=Verdict.UNKNOWN, detail=str(silence) or type(silence).__name__)
+            except Exception as fault:  # a fault of the connector: the PSP may have acted all the same
+                _log.exception("connector_fault", psp=psp, operation=ask.operation, reference=ask.reference)
+                outcome = Outcome(verdict=Verdict.UNKNOWN, detail=f"connector fault: {type(fault).__name__}")
+        return Called(checked(ask, outcome), tuple(exchange.requests))
+
+
+class _Exchange:
+    """The requests of one call."""
+
+    def __init__(
+        self, endpoint: Endpoint, transport: Transport, psp: str, operation: Operation, send_before: float | None
+    ) -> None:
+        self._endpoint = endpoint
+        self._transport = transport
+        self._psp = psp
+        self._operation = operation
+        self._send_before = send_before
+        self.requests: list[RequestLog] = []
+
+    async def send(self, request: PspRequest) -> PspResponse:
+        """Send one request. Raises PspSilence and PspRefusedToProcess."""
+        if self._send_before is not None and time.monotonic() >= self._send_before:
+            raise PspSilence("not sent: the lease would end before the answer")
+        reach("call.before_send", (self._operation,))
+        headers = self._endpoint.connector.authenticate(self._endpoint.credentials)
+        sent_at, began_s = datetime.now(UTC), time.monotonic()
+        try:
+            status, body = await self._transport(self._endpoint.base_url, request, headers)
+        except BaseException as fault:
+            self._keep(request, None, b"", type(fault).__name__, sent_at, began_s)
+            raise
+        finally:
+            reach("call.after_send", (self._operation,))
+        self._keep(request, status, body, None, sent_at, began_s)
+        if status == 429:
+            raise PspRefusedToProcess("the PSP refused to process the call (429)")
+        if status >= 500:
+            raise PspSilence(f"the PSP answered {status}")
+        try:
+            return PspResponse(status=status, body=msgspec.json.decode(body) if body else None)
+        except msgspec.DecodeError as fault:
+            raise PspSilence(f"the PSP answered {status} with something that is not JSON") from fault
+
+    def _keep(
+        self, request: PspRequest, status: int | None, body: bytes, error: str | None, sent_at: datetime, began_s: float
+    ) -> None:
+        said = request.form if request.form is not None else request.json
+        self.requests.append(
+            RequestLog(
+                psp=self._psp,
+                method=request.method,
+                path=kept_text(request.path + ("?" + urlencode(request.query) if request.query else "")),
+                request=kept_text(msgspec.json.encode(said).decode()) if said is not None else "",
+                status=status,
+                response=kept_text(body.decode("utf-8", "replace")) if status is not None else None,
+                error=error,
+                duration_ms=int((time.monotonic() - began_s) * 1000),
+                sent_at=sent_at,
+            )
+        )
+
+
+def checked(ask: Ask, outcome: Outcome) -> Outcome:
+    """`outcome`, unless it claims something else than was asked: then an unknown one that says so."""
+    if outcome.verdict is not Verdict.APPROVED:
+        return outcome
+    contradiction = _contradiction(ask, outcome)
+    if contradiction is None:
+        return outcome
+    return Outcome(verdict=Verdict.UNKNOWN, contradiction=contradiction)
+
+
+def _contradiction(ask: Ask, outcome: Outcome) -> str | None:
+    if outcome.currency is not None and outcome.currency != ask.currency:
+        return f"asked in {ask.currency}, answered in {outcome.currency}"
+    if outcome.reference is not None and outcome.reference != ask.reference:
+        return f"asked as {ask.reference}, answered as {outcome.reference}"
+    amount_minor = outcome.amount_minor
+    if ask.operation is Operation.AUTHORIZE:
+        if outcome.psp_reference is None or amount_minor is None:
+            return "an approved authorization without a reference or an amount"
+        if not 0 < amount_minor <= ask.amount_minor or outcome.captured_minor > amount_minor:
+            return f"asked {ask.amount_minor}, answered {amount_minor} authorized, {outcome.captured_minor} captured"
+        if outcome.captured_minor and not ask.capture:
+            return f"captured {outcome.captured_minor}, but only an authorization was asked"
+    elif ask.operation is not Operation.CANCEL and amount_minor != ask.amount_minor:
+        return f"asked {ask.amount_minor}, answered {amount_minor}"
+    return None
