@@ -34,7 +34,7 @@ check: setup ## Format, lint, types, import contracts, SQL style, known vulnerab
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint --disable-progress-bar migrations
 	$(BIN)/basedpyright
-	.ci/audit requirements-dev.txt
+	$(BIN)/python .ci/audit
 
 format: setup ## Format the code and mend what lint can mend
 	$(BIN)/ruff check --fix .
