@@ -1,5 +1,6 @@
 """The parts that need no server: the token bucket, cursors, request ids."""
 
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bezant.base.errors import InvalidRequest
+from bezant.web.body import decode_body
 from bezant.web.exchange import new_request_id
 from bezant.web.paging import decode_cursor, encode_cursor
 from bezant.web.rate_limit import RateLimit
@@ -70,6 +72,11 @@ def test_cursor_that_was_changed_is_refused(data: st.DataObject) -> None:
 def test_text_that_is_no_cursor_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest):
         decode_cursor("payments", text)
+
+
+def test_body_nested_beyond_the_stack_is_an_invalid_request() -> None:
+    with pytest.raises(InvalidRequest, match="nested too deeply"):
+        decode_body(b"[" * 60_000, cast(type[object], Any))
 
 
 def test_request_ids_are_unique() -> None:

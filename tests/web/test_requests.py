@@ -130,8 +130,8 @@ def test_longest_idempotency_key_is_taken(api: Client) -> None:
 
 def test_header_that_counts_may_not_come_twice(api: Client) -> None:
     reply = api.send_raw(
-        b"POST /api/v1/things HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk_all\r\nIdempotency-Key: a\r\n"
-        b"Idempotency-Key: b\r\nContent-Length: 0\r\n\r\n"
+        b"POST /api/v1/things/x/touch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk_all\r\nIdempotency-Key: a\r\n"
+        b"User-Agent: x\r\nIdempotency-Key: b\r\nContent-Length: 0\r\n\r\n"
     )
     assert reply.startswith(b"HTTP/1.1 400 ")
 

@@ -6,7 +6,7 @@ https://en.wikipedia.org/wiki/Payment_card_number, which cites the schemes. What
 
 - digits that touch an ASCII letter, a digit or `_`: `pay_0190...`, hexadecimal digests and long ids do not match;
 - UUIDs, the decimals of a number (`0.4111111111111111`) and phone numbers (`+` and at most 15 digits);
-- part of a longer row of groups, unless grouped as usual (`4-4-4-4`, `4-6-5`, one block);
+- part of a longer row of groups, unless it is grouped as usual (`4-4-4-4`, `4-6-5`, one block);
 - 12 to 15 digits from 50 or 56-69, which shops number orders with: Maestro counts in its own ranges with 16, 18 or 19.
 
 A tenth of all numeric ids that look like a PAN pass Luhn too. Such an id is refused: better than to keep a PAN.

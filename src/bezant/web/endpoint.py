@@ -38,7 +38,7 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        assert scope["type"] == "http"  # noqa: S101 - Litestar routes nothing else here; narrows the type
+        assert scope["type"] == "http"  # Litestar routes nothing else here; this narrows the type
         exchange = exchange_of(scope)
         try:
             reply = await self._answer(scope, receive, exchange.request_id, exchange.query)
