@@ -116,7 +116,7 @@ def _page(make: Callable[[], Awaitable[Reply]]) -> ASGIApp:
     async def answer(scope: Scope, _receive: Receive, send: Send) -> None:
         try:
             reply = await make()
-        except Exception as error:
+        except Exception as error:  # a refusal or a defect: either way a reply
             reply = reply_to(error, exchange_of(scope).request_id)
         await send_reply(reply, send)
 

@@ -44,7 +44,7 @@ class Endpoint:
             reply = await self._answer(scope, receive, exchange.request_id, exchange.query)
         except DisconnectedError:
             return
-        except Exception as error:
+        except Exception as error:  # a refusal or a defect: either way a reply
             reply = reply_to(error, exchange.request_id)
         if self._route.publishable:
             reply = msgspec.structs.replace(reply, headers={**reply.headers, **ANY_ORIGIN})

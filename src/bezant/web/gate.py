@@ -66,7 +66,7 @@ class Gate:
                     raise Unavailable("Too many requests are in flight.")
                 refuse_card_data_in_path(scope["path"])
                 keep_exchange(scope, Exchange(request_id, parse_query(scope["query_string"])))
-            except Exception as error:
+            except Exception as error:  # a refusal or a defect: either way a reply
                 await send_reply(reply_to(error, request_id), send_with_headers)
                 return
             await self._application(scope, receive, send_with_headers)
