@@ -1,7 +1,7 @@
 """Group commit: what arrives while a transaction is in flight forms the next one.
 
-A lone item goes at once; nobody waits for a timer. When more wait than a batch takes, lanes (merchants) take turns, so none
-fills a batch alone while others wait. One bad item never fails its neighbours:
+A lone item goes at once; nobody waits for a timer. When more wait than a batch takes, lanes (merchants) take turns,
+so none fills a batch alone while others wait. One bad item never fails its neighbours:
 
 - SQLSTATE 22 and 23: the items are run again one by one, decided anew;
 - SQLSTATE 40: the batch is run again;
@@ -53,8 +53,8 @@ class Batcher(Generic[Item, Result]):
     async def submit(self, item: Item) -> Result:
         """The item's result, once committed.
 
-        Raises what the item's own decision raised; Unavailable when too many wait; DatabaseLost when the database could not be
-        reached in time; DataRefused when the database refused this item alone.
+        Raises what the item's own decision raised; Unavailable when too many wait; DatabaseLost when the database
+        could not be reached in time; DataRefused when the database refused this item alone.
         """
         if self._waiting >= self._waiting_max:
             raise Unavailable("Too many requests are waiting for the database.")
@@ -124,4 +124,4 @@ class Batcher(Generic[Item, Result]):
             except DatabaseLost:
                 if time.monotonic() >= give_up_at:
                     raise
-            await asyncio.sleep(random.uniform(0.005, 0.05) * (1 + rollbacks))
+            await asyncio.sleep(random.uniform(0.005, 0.05) * (1 + rollbacks))  # noqa: S311 - spread, not secret

@@ -1,7 +1,8 @@
 """The database: a bounded pool, transactions with their number and time, and errors sorted by what may be done next.
 
-A transaction carries its xid (the commit-safe order of what it writes) and the database's time, so that no two clocks are
-compared. It also turns off the plans that are right only for empty tables: those plans stay cached and are ruinous later.
+A transaction carries its xid (the commit-safe order of what it writes) and the database's time, so that no two clocks
+are compared. It also turns off the plans that are right only for empty tables: those plans stay cached and are
+ruinous later.
 """
 
 import asyncio

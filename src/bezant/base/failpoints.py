@@ -1,7 +1,8 @@
 """Named points where a test can make the process die, to prove that nothing is lost there.
 
-Armed only by configuration (`BEZANT_FAILPOINTS="record.before_commit:capture=kill"`); unarmed, a point is one dictionary
-look-up. A point may be narrowed to an operation. The one action is `kill`: SIGKILL to this process, as a power cut would.
+Armed only by configuration (`BEZANT_FAILPOINTS="record.before_commit:capture=kill"`); unarmed, a point is one
+dictionary look-up. A point may be narrowed to an operation. The one action is `kill`: SIGKILL to this process, as a
+power cut would.
 """
 
 import os

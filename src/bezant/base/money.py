@@ -1,7 +1,7 @@
 """Amounts in integer minor units with an ISO 4217 currency.
 
-The exponent of each currency (JPY 0, USD 2, KWD 3) is ISO 4217's own, read from the `iso4217` package, which carries the
-maintenance agency's list. A PSP's exceptions belong in its connector's manifest, not here.
+The exponent of each currency (JPY 0, USD 2, KWD 3) is ISO 4217's own, read from the `iso4217` package, which carries
+the maintenance agency's list. A PSP's exceptions belong in its connector's manifest, not here.
 """
 
 from typing import Final

@@ -26,7 +26,10 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, kw_only=True):
-    """A key that a command wants. `claim_id` is drawn per request: finding it stored means that this very request claimed."""
+    """A key that a command wants.
+
+    `claim_id` is drawn per request: finding it stored means that this very request claimed.
+    """
 
     id: UUID
     merchant_id: UUID

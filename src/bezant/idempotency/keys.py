@@ -12,7 +12,10 @@ _EXPIRE_BATCH = 5_000
 
 
 async def claim_keys(transaction: Transaction, claims: Sequence[Claim]) -> set[UUID]:
-    """Claim what is free, in key order; the ids that are now ours. Waits for another transaction claiming the same key."""
+    """Claim what is free, in key order.
+
+    The ids that are now ours. Waits for another transaction claiming the same key.
+    """
     return await store.claim(transaction, claims)
 
 

@@ -37,13 +37,17 @@ _FORGET = "DELETE FROM idempotency_keys WHERE (id, merchant_id) IN (SELECT * FRO
 
 _EXPIRE = """
 DELETE FROM idempotency_keys WHERE (id, merchant_id) IN (
-    SELECT id, merchant_id FROM idempotency_keys WHERE created_at < now() - $1::interval AND mode <> 'in_flight' LIMIT $2
+    SELECT id, merchant_id FROM idempotency_keys
+    WHERE created_at < now() - $1::interval AND mode <> 'in_flight' LIMIT $2
 )
 """
 
 
 async def claim(transaction: Transaction, claims: Sequence[Claim]) -> set[UUID]:
-    """Claim what is free; the ids of the keys that are now ours. Waits for another transaction that claims the same key."""
+    """Claim what is free; the ids of the keys that are now ours.
+
+    Waits for another transaction that claims the same key.
+    """
     rows = await transaction.connection.fetch(
         _CLAIM,
         [c.id for c in claims],

@@ -1,7 +1,7 @@
 """Runs jobs again and again: each in its own loop, one run at a time, soon after a start, spread by jitter.
 
-What is due is said by rows (`next_check_at`, `deadline_at`), and who does it by leases on them, so any number of processes may
-run the same jobs. A job that fails is logged and runs again with back-off.
+What is due is said by rows (`next_check_at`, `deadline_at`), and who does it by leases on them, so any number of
+processes may run the same jobs. A job that fails is logged and runs again with back-off.
 """
 
 import asyncio

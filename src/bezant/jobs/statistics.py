@@ -1,7 +1,7 @@
 """Gives young tables statistics early.
 
-Without them the planner takes plans that are right only for empty tables, and autovacuum comes a minute later. Each hot table is
-analysed when it has first grown past each step; what is bigger is left to autovacuum.
+Without them the planner takes plans that are right only for empty tables, and autovacuum comes a minute later. Each
+hot table is analysed when it has first grown past each step; what is bigger is left to autovacuum.
 """
 
 from collections.abc import Sequence

@@ -88,10 +88,15 @@ async def balance(connection: Connection, merchant_id: UUID) -> BalanceView:
         payable=[Money(value, currency) for currency, value in payable.items()],
         in_transit=[Money(value, currency) for currency, value in transit.items()],
         available=[
-            Money(value - max(0, transit.get(currency, 0)) - refunding.get(currency, 0), currency)
+            Money(value - _pending_minor(value, transit.get(currency, 0)) - refunding.get(currency, 0), currency)
             for currency, value in payable.items()
         ],
     )
+
+
+def _pending_minor(payable_minor: int, transit_minor: int) -> int:
+    """What of the payable waits for its money: at most what is in transit, and never more than is owed."""
+    return min(max(0, payable_minor), max(0, transit_minor))
 
 
 async def journals_of_payment(connection: Connection, merchant_id: UUID, payment_id: UUID) -> list[JournalView]:

@@ -22,7 +22,10 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Journal(msgspec.Struct, frozen=True, kw_only=True):
-    """One fact about one merchant's money in one currency. Its natural key is (merchant, payment, kind, correlation id)."""
+    """One fact about one merchant's money in one currency.
+
+    Its natural key is (merchant, payment, kind, correlation id).
+    """
 
     merchant_id: UUID
     payment_id: UUID
@@ -74,7 +77,7 @@ def _line(account: Account, amount_minor: int) -> Line:
 
 
 def net_by_account(journals: Iterable[Journal]) -> dict[tuple[UUID, str, str], tuple[int, int]]:
-    """Debits and credits to add per (merchant, currency, account), in key order so that two processes cannot deadlock."""
+    """Debits and credits to add per (merchant, currency, account), in key order: two processes cannot deadlock."""
     sums: dict[tuple[UUID, str, str], tuple[int, int]] = {}
     for journal in journals:
         for line in journal.lines:

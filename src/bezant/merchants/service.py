@@ -69,7 +69,10 @@ class Merchants:
         fee_fixed_minor: int = 30,
         rate_per_s: int | None = None,
     ) -> NewMerchant:
-        """A new merchant with a secret and a publishable key. Raises OperatorError for a currency that does not exist."""
+        """A new merchant with a secret and a publishable key.
+
+        Raises OperatorError for a currency that does not exist.
+        """
         if not is_currency(currency):
             raise OperatorError(f"{currency!r} is not an ISO 4217 currency with minor units, such as USD or JPY.")
         if not 1 <= len(name) <= 200:

@@ -19,7 +19,8 @@ WHERE k.key_hash = $1 AND k.revoked_at IS NULL
 """
 
 _INSERT_MERCHANT = """
-INSERT INTO merchants (id, name, currency, psp, kind, fee_basis_points, fee_fixed_minor) VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO merchants (id, name, currency, psp, kind, fee_basis_points, fee_fixed_minor)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
 
 _INSERT_KEY = """

@@ -1,7 +1,7 @@
-"""Accept: transaction 1 of every command. The key is claimed, the command decided, the attempt committed before its call.
+"""Accept: transaction 1 of every command. The key is claimed, the command decided, the attempt committed.
 
-A batch of commands is one transaction: keys first, then the payments under their locks, then every decision in pure Python in
-order of arrival, then one statement per table. Two commands on one payment see each other.
+A batch of commands is one transaction: keys first, then the payments under their locks, then every decision in pure
+Python in order of arrival, then one statement per table. Two commands on one payment see each other.
 """
 
 import time
@@ -36,7 +36,7 @@ VERBS: Mapping[str, Callable[[Scene], Attempt | None]] = {
 
 
 class Proceed(msgspec.Struct, frozen=True):
-    """Accepted: the caller now holds the attempt's lease and calls the PSP, before `send_before` of its monotonic clock."""
+    """Accepted: the caller holds the attempt's lease and calls the PSP, before `send_before` of its monotonic clock."""
 
     payment: Payment
     attempt: Attempt
@@ -158,6 +158,7 @@ class _Batch:
                 payments.get(key.payment_id) if key.payment_id else None,
                 refunds,
                 self._transaction,
+                self._terms.secrets,
             )
             for key in claimed.values()
         }
@@ -213,7 +214,8 @@ class _Batch:
     def _done(self, command: Command, payment: Payment) -> Reply:
         view = payment_view(payment, (), self._transaction.now, self._terms.secrets)
         reply = Reply(200, msgspec.json.encode(view))
-        self._kept.append(Keep(command.claim.id, command.merchant_id, reply))
+        hidden = Reply(reply.status, self._terms.secrets.hidden(payment.id, reply.body))
+        self._kept.append(Keep(command.claim.id, command.merchant_id, hidden))
         return reply
 
 
@@ -225,6 +227,7 @@ class _Stored(msgspec.Struct):
     payment: Payment | None
     refunds: Mapping[UUID, Refund]
     transaction: Transaction
+    secrets: ClientSecrets
 
     def answer(self, command: Command, send_before: float) -> Accepted | BaseException:
         """What the key says to this command."""
@@ -232,7 +235,8 @@ class _Stored(msgspec.Struct):
         if key.request_hash != command.claim.request_hash:
             return _reused()
         if key.mode == Mode.STORED and key.reply_status is not None and key.reply_body is not None:
-            return Reply(key.reply_status, key.reply_body, replayed=key.claim_id != command.claim.claim_id)
+            body = key.reply_body if key.payment_id is None else self.secrets.shown(key.payment_id, key.reply_body)
+            return Reply(key.reply_status, body, replayed=key.claim_id != command.claim.claim_id)
         if key.claim_id == command.claim.claim_id and attempt is not None and self.payment is not None:
             # Our own claim: COMMIT went through and only its answer was lost.
             refund_of = self.refunds.get(attempt.refund_id) if attempt.refund_id else None

@@ -125,8 +125,9 @@ class PaymentsApi:
     async def create(self, call: Call) -> Reply:
         """Create a payment.
 
-        Authorizes it at once, and with `capture_strategy` `automatic` takes the money, unless `confirm` is false. 200 when the
-        outcome is known (a decline is `failed`), 202 while it is not: customer's action, slow rail, no answer.
+        Authorizes it at once, and with `capture_strategy` `automatic` takes the money, unless `confirm` is false. 200
+        when the outcome is known (a decline is `failed`), 202 while it is not: customer's action, slow rail, no
+        answer.
         """
         body = call.read(CreatePayment)
         creation.check(body)
@@ -156,8 +157,8 @@ class PaymentsApi:
     async def show(self, call: Call) -> Reply:
         """Show a payment.
 
-        With a secret key, an attempt that is not resolved is looked into first. With a publishable key and the `client_secret`
-        a reduced view is given.
+        With a secret key, an attempt that is not resolved is looked into first. With a publishable key and the
+        `client_secret` a reduced view is given.
         """
         payment_id = _payment_id(call)
         from_browser = call.principal.kind == "publishable"
@@ -168,7 +169,8 @@ class PaymentsApi:
     async def confirm(self, call: Call) -> Reply:
         """Confirm a payment.
 
-        After the customer's action, or for a payment created with `confirm` false. From a browser a decline leaves the payment
+        After the customer's action, or for a payment created with `confirm` false. From a browser a decline leaves
+        the payment
         `pending` for another try, five at most.
         """
         payment_id, body = _payment_id(call), call.read(ConfirmPayment)
@@ -211,7 +213,10 @@ class PaymentsApi:
         return Reply(200, msgspec.json.encode(await self._queries.refund(call.principal.merchant_id, refund_id)))
 
     async def timeline(self, call: Call) -> Reply:
-        """Show everything that happened to a payment: attempts, calls to the PSP, journals, events, breaks, in order."""
+        """Show everything that happened to a payment.
+
+        Attempts, calls to the PSP, journals, events, breaks, in order.
+        """
         timeline = await self._queries.timeline(call.principal.merchant_id, _payment_id(call))
         return Reply(200, msgspec.json.encode(timeline))
 

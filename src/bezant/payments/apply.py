@@ -1,8 +1,8 @@
-"""Record: transaction 2, where all roads end. The only code that moves a payment from one state to another after its insert.
+"""Record: transaction 2, where all roads end; alone moves a payment from one state to another after its insert.
 
-The reply of the PSP, sync, a person's resolution (and later webhooks and reports) all bring an outcome of an attempt. A batch of outcomes
-is one transaction: payments under their locks in key order, `rules.conclude` for each in order of arrival, then state, journal,
-event and stored reply in one statement per table.
+The reply of the PSP, sync, a person's resolution (and later webhooks and reports) all bring an outcome of an attempt.
+A batch of outcomes is one transaction: payments under their locks in key order, `rules.conclude` for each in order of
+arrival, then state, journal, event and stored reply in one statement per table.
 """
 
 from collections.abc import Iterable, Sequence
@@ -91,7 +91,8 @@ class _Batch:
             replies.append(reply)
             if r.claim is not None:
                 is_final = was_open and attempt.is_conclusive
-                kept.append(Keep(r.claim.id, r.merchant_id, reply if is_final else None))
+                hidden = Reply(reply.status, self._secrets.hidden(payment.id, reply.body)) if is_final else None
+                kept.append(Keep(r.claim.id, r.merchant_id, hidden))
         await write(self._transaction, self._changes)
         await keep_requests(
             self._transaction, [(r.merchant_id, r.attempt_id, log) for r in recordings for log in r.requests]

@@ -2,7 +2,7 @@
 
 from bezant.base import ids
 from bezant.base.errors import NotFound
-from bezant.payments.resolve import AttemptList, ResolveAttempt, Resolution
+from bezant.payments.resolve import AttemptList, Resolution, ResolveAttempt
 from bezant.web import Call, Reply, Route, json_reply
 
 

@@ -51,7 +51,10 @@ def overdue(changes: Changes, payment: Payment, attempts: Sequence[Attempt]) -> 
 
 
 def supersede(changes: Changes, payment: Payment, attempts: Sequence[Attempt]) -> Attempt | None:
-    """Set the authorization that awaits the customer aside, so that a cancel can decide; it, or None where none waits."""
+    """Set the authorization that awaits the customer aside, so that a cancel can decide.
+
+    It, or None where none waits.
+    """
     for attempt in attempts:
         if attempt.status == AttemptStatus.PENDING and payment.next_action is not None:
             attempt.status = AttemptStatus.SUPERSEDED

@@ -51,8 +51,8 @@ class Flow:
     async def perform(self, command: Command) -> Reply:
         """The reply to a command. Goes on to its end even where the client leaves.
 
-        Raises the command's refusal; DatabaseLost or Unavailable where the database was not there before a PSP was called,
-        OutcomeUnknown where it was lost after.
+        Raises the command's refusal; DatabaseLost or Unavailable where the database was not there before a PSP was
+        called, OutcomeUnknown where it was lost after.
         """
         task = asyncio.create_task(self._perform(command))
         self._running.add(task)
@@ -113,7 +113,7 @@ class Flow:
         return Reply(202 if is_open else 200, body, replayed=look.is_repeat)
 
     async def show(self, merchant_id: UUID, payment_id: UUID, *, from_browser: bool = False) -> bytes:
-        """The payment as it is; a secret key's question first makes what is unresolved be looked at, once a second at most.
+        """The payment as it is; for a secret key what is unresolved is looked at first, once a second at most.
 
         Raises NotFound.
         """

@@ -15,6 +15,9 @@ from bezant.payments.states import Attempt, AttemptStatus, Payment, Refund, deco
 from bezant.psp.contract import Failure, NextAction, Operation
 
 
+_HIDDEN = b"\x00"
+
+
 class AmountsView(msgspec.Struct, frozen=True):
     """Minor units of the payment's currency."""
 
@@ -27,7 +30,10 @@ class AmountsView(msgspec.Struct, frozen=True):
 
 
 class PendingOperationView(msgspec.Struct, frozen=True):
-    """An attempt whose outcome is open. `reason`: `processing` (it is under way or the PSP will decide) or `unknown`."""
+    """An attempt whose outcome is open.
+
+    `reason`: `processing` (it is under way or the PSP will decide) or `unknown`.
+    """
 
     operation: str
     amount: int
@@ -98,6 +104,14 @@ class ClientSecrets:
         """`pay_..._secret_...`: 128 bits of HMAC-SHA-256 over the id."""
         mac = hmac.digest(self._key, payment_id.bytes, "sha256")[:16]
         return f"{ids.show(ids.PAYMENT, payment_id)}_secret_{mac.hex()}"
+
+    def hidden(self, payment_id: UUID, body: bytes) -> bytes:
+        """`body` as it may be stored: a byte that JSON never holds stands for the secret."""
+        return body.replace(self.of(payment_id).encode(), _HIDDEN)
+
+    def shown(self, payment_id: UUID, body: bytes) -> bytes:
+        """The stored `body` as it was sent, byte for byte."""
+        return body.replace(_HIDDEN, self.of(payment_id).encode())
 
     def matches(self, payment_id: UUID, secret: str) -> bool:
         """Constant-time comparison."""

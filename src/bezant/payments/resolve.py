@@ -72,8 +72,8 @@ class Resolution:
     async def resolve(self, merchant_id: UUID, attempt_id: UUID, resolved: ResolveAttempt, actor: str) -> Reply:
         """Record what a person says as the attempt's outcome, with state, journal, event and audit in one transaction.
 
-        Raises NotFound, Conflict (`invalid_state`) where an outcome stands already, Busy (`attempt_in_progress`) while a process
-        is calling, Unprocessable where an approved authorization lacks its reference.
+        Raises NotFound, Conflict (`invalid_state`) where an outcome stands already, Busy (`attempt_in_progress`)
+        while a process is calling, Unprocessable where an approved authorization lacks its reference.
         """
         async with self._database.connection() as connection:
             attempt = (await store.attempts(connection, [(attempt_id, merchant_id)])).get(attempt_id)

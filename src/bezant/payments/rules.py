@@ -1,7 +1,7 @@
 """What an outcome does to a payment: amounts, journal, event. Pure; runs under the payment's row lock.
 
-Effects are keyed by the attempt: the first conclusive outcome stands, the same one again changes nothing, a contradiction is a
-break, and evidence that money moved wins over our belief that it did not.
+Effects are keyed by the attempt: the first conclusive outcome stands, the same one again changes nothing, a
+contradiction is a break, and evidence that money moved wins over our belief that it did not.
 """
 
 from datetime import datetime, timedelta
@@ -275,7 +275,10 @@ def _refunded(changes: Changes, payment: Payment, attempt: Attempt, refund: Refu
 
 
 def _reverse_refund(changes: Changes, payment: Payment, attempt: Attempt, refund: Refund, failure: Failure) -> None:
-    """A refund that had succeeded came back (the customer's account is closed): the merchant is owed the money again."""
+    """A refund that had succeeded came back (the customer's account is closed).
+
+    The merchant is owed the money again.
+    """
     payment.refunded_minor -= refund.amount_minor
     payment.excess_refunded_minor = min(payment.excess_refunded_minor, payment.refunded_minor)
     refund.status = "failed"

@@ -1,7 +1,7 @@
 """Every SQL statement about payments, refunds, attempts and breaks, one per table and purpose, over whole batches.
 
-Columns are the fields of the structs in `states.py`, in their order. Rows are written in key order, so that two processes
-cannot deadlock.
+Columns are the fields of the structs in `states.py`, in their order. Rows are written in key order, so that two
+processes cannot deadlock.
 """
 
 from collections.abc import Iterable, Sequence
@@ -60,9 +60,10 @@ def _columns(struct: type[msgspec.Struct], alias: str) -> str:
 
 
 _PAYMENT_CHANGES = (
-    "id merchant_id status payment_method gateway_ref authorized_minor captured_minor refunded_minor disputed_minor "
-    "released_minor capturing_minor refunding_minor excess_captured_minor excess_refunded_minor platform_fee_minor tries "
-    "failure next_action failed_at canceled_at deadline_at event_tx event_position updated_at"
+    "id merchant_id status payment_method gateway_ref authorized_minor captured_minor refunded_minor "
+    "disputed_minor released_minor capturing_minor refunding_minor excess_captured_minor "
+    "excess_refunded_minor platform_fee_minor tries failure next_action failed_at canceled_at deadline_at "
+    "event_tx event_position updated_at"
 ).split()
 _REFUND_CHANGES = "id merchant_id status psp_reference failure updated_at".split()
 _ATTEMPT_CHANGES = (
@@ -238,8 +239,8 @@ async def take_up(
 ) -> tuple[Attempt, datetime, datetime] | None:
     """Take the lease of an unresolved attempt whose lease is dead; None where it is resolved or somebody else has it.
 
-    `window` gives it a new time to be executed in; `quiet` leaves alone what was looked at within that time. Also returns when
-    the former lease ended, and the database's time.
+    `window` gives it a new time to be executed in; `quiet` leaves alone what was looked at within that time. Also
+    returns when the former lease ended, and the database's time.
     """
     row = await connection.fetchrow(_TAKE_UP, *key, lease, window, quiet)
     return None if row is None else (Attempt(*row[:-2]), row[-2], row[-1])

@@ -1,8 +1,8 @@
 """Find out what became of attempts that nobody answered for: by evidence, never by a guess.
 
-Runs after a start and on a schedule with back-off for whatever is due, and at once where a client repeats its key or a secret key asks
-for the payment. One taker at a time: an attempt is taken up only when its lease is dead, by writing a new one on the
-database's clock.
+Runs after a start and on a schedule with back-off for whatever is due, and at once where a client repeats its key or
+a secret key asks for the payment. One taker at a time: an attempt is taken up only when its lease is dead, by writing
+a new one on the database's clock.
 """
 
 import asyncio
@@ -140,7 +140,10 @@ def may_send(attempt: Attempt, resolution: Resolution, now: datetime) -> bool:
 
 
 def not_found_is_evidence(lease_ended_at: datetime, resolution: Resolution, now: datetime) -> bool:
-    """Whether "not found" proves that nothing happened: the last lease, which covers the call's time-out, ended long enough ago."""
+    """Whether "not found" proves that nothing happened.
+
+    The last lease, which covers the call's time-out, ended long enough ago.
+    """
     return now > lease_ended_at + timedelta(seconds=resolution.visibility_lag_s)
 
 

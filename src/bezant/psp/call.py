@@ -1,8 +1,9 @@
 """The only place that speaks HTTP to a PSP.
 
-Guarantees: no transaction is open while a PSP is asked; nothing is sent once the attempt's lease could end before the answer; every call
-ends within its time-out; at most `concurrency` calls are in flight; each answer's amount, currency and reference are checked against
-what was asked; what was said is logged without secrets. Whatever goes wrong on the way is an unknown outcome, never a failure.
+Guarantees: no transaction is open while a PSP is asked; nothing is sent once the attempt's lease could end before the
+answer; every call ends within its time-out; at most `concurrency` calls are in flight; each answer's amount, currency
+and reference are checked against what was asked; what was said is logged without secrets. Whatever goes wrong on the
+way is an unknown outcome, never a failure.
 """
 
 import asyncio
@@ -38,7 +39,10 @@ _CONNECT_TIMEOUT_S = 3.0
 _log = logger(__name__)
 
 Transport = Callable[[str, PspRequest, Mapping[str, str]], Awaitable[tuple[int, bytes]]]
-"""Sends a request to a base URL with headers; the status and the body. Raises OSError, TimeoutError or aiohttp.ClientError."""
+"""Sends a request to a base URL with headers.
+
+The status and the body. Raises OSError, TimeoutError or aiohttp.ClientError.
+"""
 
 
 class Called(msgspec.Struct, frozen=True):

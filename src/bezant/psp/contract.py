@@ -1,9 +1,9 @@
 """What Bezant asks of a PSP and what a connector must answer.
 
-A connector is one folder: `__init__.py` holds a `Manifest` and the `Connector` built from it, `calls.py` ordinary functions over an
-injected `send`, `mapping.py` tables. A connector does no I/O of its own, catches nothing and keeps no state. `psp/call.py` owns
-time-outs, connections, redaction and the checks of each answer; whatever a connector lets through as an exception means that
-the outcome is unknown.
+A connector is one folder: `__init__.py` holds a `Manifest` and the `Connector` built from it, `calls.py` ordinary
+functions over an injected `send`, `mapping.py` tables. A connector does no I/O of its own, catches nothing and keeps
+no state. `psp/call.py` owns time-outs, connections, redaction and the checks of each answer; whatever a connector
+lets through as an exception means that the outcome is unknown.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,10 +26,11 @@ class Operation(StrEnum):
 class Verdict(StrEnum):
     """How an answer reads.
 
-    APPROVED and DECLINED are conclusive. PENDING: the PSP holds the operation and will decide later, or waits for the customer.
-    UNKNOWN: nothing can be said (time-out, reset, 5xx, contradiction). NOT_FOUND comes only from `fetch`: the PSP says that it
-    holds nothing under our reference, which is evidence only after its visibility lag. NOT_EXECUTED: the PSP says that it refused
-    to process the call at all (its rate limit, its lock), so it may be repeated under the same key.
+    APPROVED and DECLINED are conclusive. PENDING: the PSP holds the operation and will decide later, or waits for the
+    customer. UNKNOWN: nothing can be said (time-out, reset, 5xx, contradiction). NOT_FOUND comes only from `fetch`:
+    the PSP says that it holds nothing under our reference, which is evidence only after its visibility lag.
+    NOT_EXECUTED: the PSP says that it refused to process the call at all (its rate limit, its lock), so it may be
+    repeated under the same key.
     """
 
     APPROVED = "approved"
@@ -41,7 +42,10 @@ class Verdict(StrEnum):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """Why something was declined. `code` is Bezant's, `decline_code` the PSP's; `retryable`: another try may succeed."""
+    """Why something was declined.
+
+    `code` is Bezant's, `decline_code` the PSP's; `retryable`: another try may succeed.
+    """
 
     code: str
     message: str
@@ -67,9 +71,11 @@ class Customer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """One operation that a PSP is asked to do, or asked about.
 
-    `reference` is the attempt's id: the idempotency key that the PSP gets and the name under which it can be asked later.
-    `psp_reference` is the PSP's own name of the payment, known after the authorization. `amount_minor` is what this operation
-    moves (for a cancel: what is released). `capture` (authorize): take the money at once. `final` (capture): release the rest.
+    `reference` is the attempt's id: the idempotency key that the PSP gets and the name under which it can be asked
+    later.
+    `psp_reference` is the PSP's own name of the payment, known after the authorization. `amount_minor` is what this
+    operation moves (for a cancel: what is released). `capture` (authorize): take the money at once. `final`
+    (capture): release the rest.
     """
 
     operation: Operation
@@ -92,11 +98,12 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a PSP answered to an `Ask`, in Bezant's words.
 
-    For APPROVED the connector fills in what the PSP said, never what was asked: `currency` and `reference` as the PSP echoed them (None
-    where its wire does not carry them), `amount_minor` as moved by this one operation. An authorization also says
+    For APPROVED the connector fills in what the PSP said, never what was asked: `currency` and `reference` as the PSP
+    echoed them (None where its wire does not carry them), `amount_minor` as moved by this one operation. An
+    authorization also says
     `captured_minor`: how much was taken with it. `psp_reference` names the payment at the PSP,
-    `operation_reference` this operation (its refund or capture id). `contradiction` is for `psp/call.py` alone: why an answer that
-    claims success was not believed.
+    `operation_reference` this operation (its refund or capture id). `contradiction` is for `psp/call.py` alone: why
+    an answer that claims success was not believed.
     """
 
     verdict: Verdict
@@ -113,7 +120,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PspRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP request of a connector. `path` is relative to the PSP's base URL; exactly one of `form` and `json` may be set."""
+    """One HTTP request of a connector.
+
+    `path` is relative to the PSP's base URL; exactly one of `form` and `json` may be set.
+    """
 
     method: Literal["GET", "POST", "DELETE"]
     path: str
@@ -124,7 +134,10 @@ class PspRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PspResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """The PSP's answer, below status 500 and other than 429: those never reach a connector. `body` is the parsed JSON."""
+    """The PSP's answer, below status 500 and other than 429.
+
+    Those never reach a connector. `body` is the parsed JSON.
+    """
 
     status: int
     body: object
@@ -166,7 +179,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a PSP is and can do, as data.
 
     `hosts`: the only hosts that the connector may call, unless the operator overrides the base URL. `currencies`: None
-    means every ISO 4217 currency. `exponents`: the PSP's exceptions to ISO 4217. `multi_capture`: whether `final=False` is understood.
+    means every ISO 4217 currency. `exponents`: the PSP's exceptions to ISO 4217. `multi_capture`: whether
+    `final=False` is understood.
     `authorization_age_s`: after this time the PSP gives an authorization up.
     """
 

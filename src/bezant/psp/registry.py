@@ -13,8 +13,8 @@ def endpoints(
 ) -> dict[str, Endpoint]:
     """The connectors whose credentials are there, by name.
 
-    Raises OperatorError for an override or credentials of a PSP that does not exist, and for an URL outside HTTPS that is not
-    on loopback.
+    Raises OperatorError for an override or credentials of a PSP that does not exist, and for an URL outside HTTPS
+    that is not on loopback.
     """
     known = {connector.manifest.name: connector for connector in connectors}
     for name in [*urls, *credentials]:

@@ -8,7 +8,8 @@ from bezant.base.db import Connection, Row, Transaction
 from bezant.psp.records import RequestLog
 
 _INSERT = """
-INSERT INTO psp_requests (id, merchant_id, attempt_id, psp, method, path, request, status, response, error, duration_ms, sent_at)
+INSERT INTO psp_requests (id, merchant_id, attempt_id, psp, method, path, request, status, response, error,
+    duration_ms, sent_at)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::integer[],
     $9::text[], $10::text[], $11::integer[], $12::timestamptz[])
 """

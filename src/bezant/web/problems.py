@@ -4,12 +4,15 @@ from http import HTTPStatus
 
 from litestar.exceptions import HTTPException
 
+from bezant.base.db import DatabaseError, DataRefused
 from bezant.base.errors import (
     ApiError,
+    Conflict,
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
     Unauthorized,
+    Unavailable,
     problem_document,
     retry_headers,
 )
@@ -42,12 +45,23 @@ def reply_to(error: Exception, request_id: str) -> Reply:
     """The reply to a request that ended in `error`; what nobody foresaw is logged with its traceback."""
     if isinstance(error, ApiError):
         return problem_reply(error, request_id)
+    if isinstance(error, DatabaseError):
+        return problem_reply(_of_database(error, request_id), request_id)
     if isinstance(error, HTTPException) and (known := _of_litestar(error)):
         reply = problem_reply(known, request_id)
         allow = (error.headers or {}).get("allow")
         return Reply(reply.status, reply.body, {"Allow": allow}, PROBLEM_TYPE) if allow else reply
     _log.error("request failed unexpectedly", request_id=request_id, exc_info=error)
     return problem_reply(InternalError(), request_id)
+
+
+def _of_database(error: DatabaseError, request_id: str) -> ApiError:
+    if not isinstance(error, DataRefused):
+        return Unavailable()
+    _log.error("refused by the database", request_id=request_id, constraint=error.constraint, sqlstate=error.sqlstate)
+    if error.sqlstate.startswith("22"):
+        return InvalidRequest("invalid_request", "A value is not accepted by the database.")
+    return Conflict("invalid_state", "The database refused a change that would break one of its promises.")
 
 
 def _of_litestar(error: HTTPException) -> ApiError | None:

@@ -17,7 +17,7 @@ MANIFEST = Manifest(
     title="Simulator",
     base_url="http://127.0.0.1:8090",
     hosts=("127.0.0.1", "localhost"),
-    credential_fields=("api_key",),
+    credential_fields=(),
     resolution={
         operation: Resolution(replay_s=REPLAY_S, lookup=True, visibility_lag_s=VISIBILITY_LAG_S)
         for operation in Operation
