@@ -98,8 +98,7 @@ class Services:
 
     async def ready(self) -> None:
         """Whether requests can be served: the database answers."""
-        async with self.database.connection() as connection:
-            await connection.fetchval("SELECT 1")
+        await self.database.ping()
 
 
 def create_services(settings: Settings, transport: Transport | None = None) -> Services:

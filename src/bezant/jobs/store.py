@@ -23,11 +23,12 @@ _HOT_TABLES = (
     "idempotency_keys",
     "psp_requests",
 )
+_ANALYSE = {table: f"ANALYZE (SKIP_LOCKED) {table}" for table in _HOT_TABLES}
 
 
 async def analyse_grown(connection: Connection, steps: Sequence[int]) -> int:
     """Analyse the hot tables that have grown past one of `steps`; how many."""
     tables = [row[0] for row in await connection.fetch(_GROWN, _HOT_TABLES, steps)]
     for table in tables:
-        await connection.execute(f"ANALYZE (SKIP_LOCKED) {table}")
+        await connection.execute(_ANALYSE[table])
     return len(tables)

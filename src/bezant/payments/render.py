@@ -14,7 +14,6 @@ from bezant.base.money import Money
 from bezant.payments.states import Attempt, AttemptStatus, Payment, Refund, decode_failure, decode_next_action
 from bezant.psp.contract import Failure, NextAction, Operation
 
-
 _HIDDEN = b"\x00"
 
 

@@ -121,7 +121,8 @@ class Sync:
         if may_send(attempt, resolution, now):
             sent = await self._caller.perform(attempt.psp, ask, send_before)
             return Called(sent.outcome, (*looked.requests, *sent.requests))
-        if resolution.lookup and not_found_is_evidence(lease_ended_at, resolution, now):
+        is_not_found = looked.outcome.verdict is Verdict.NOT_FOUND and resolution.lookup
+        if is_not_found and not_found_is_evidence(lease_ended_at, resolution, now):
             return _with(looked, Outcome(verdict=Verdict.DECLINED, failure=NOT_PROCESSED))
         return _with(looked, Outcome(verdict=Verdict.UNKNOWN, detail="not found yet"))
 
