@@ -1,0 +1,80 @@
+"""A peer: a connector and a server that it can talk to, with the facts about that server that the suite must know.
+
+The suite demands what `psp/contract.py` says. A server that is known to fall short of the PSP that it stands for
+(localstripe forgets idempotency keys) says so in `lacks`, and those tests are skipped with that reason: the connector
+is not to blame.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from bezant.psp.contract import Ask, Connector, Operation, Outcome, Send, Verdict
+
+
+class Lack(StrEnum):
+    """What a server cannot do although the PSP can."""
+
+    IDEMPOTENCY_KEYS = "keeps no idempotency keys"
+    PARTIAL_CAPTURE = "cannot capture a part"
+    MANUAL_CAPTURE = "cannot capture later"
+    OVER_CAPTURE = "does not refuse to capture too much"
+    OVER_REFUND = "does not refuse to refund too much"
+    DECLINES = "declines nothing"
+    LOOKUP_AUTHORIZE = "cannot find an authorization by our reference"
+    LOOKUP_REFUND = "cannot find a refund by our reference"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peer:
+    """One connector under test. `visibility_lag_s`: the server's own, at most the manifest's."""
+
+    connector: Connector
+    send: Send
+    approve: str
+    """A payment method that is approved."""
+    declines: Mapping[str, str]
+    """Payment methods that are declined, and Bezant's code for each."""
+    currency: str = "USD"
+    lacks: frozenset[Lack] = frozenset()
+    visibility_lag_s: float = 0.0
+
+    def new(self, operation: Operation = Operation.AUTHORIZE, amount_minor: int = 1000, **fields: object) -> Ask:
+        """An ask with a reference that is new in the world."""
+        ask = Ask(
+            operation=operation,
+            reference=f"att_{uuid.uuid4().hex}",
+            payment_reference=f"pay_{uuid.uuid4().hex}",
+            amount_minor=amount_minor,
+            currency=self.currency,
+            payment_method=self.approve,
+        )
+        return msgspec.structs.replace(ask, **fields)
+
+    def on(self, authorized: Outcome, operation: Operation, amount_minor: int, **fields: object) -> Ask:
+        """An ask for a later operation on what was authorized."""
+        return self.new(operation, amount_minor, psp_reference=authorized.psp_reference, **fields)
+
+    async def do(self, ask: Ask) -> Outcome:
+        """Performs it."""
+        return await self.connector.of(ask.operation)(ask, self.send)
+
+    async def authorized(self, *, capture: bool = False) -> Outcome:
+        """An approved authorization of 1,000."""
+        outcome = await self.do(self.new(capture=capture))
+        assert outcome.verdict is Verdict.APPROVED, outcome
+        return outcome
+
+    async def found(self, ask: Ask) -> Outcome:
+        """What `fetch` finds, once the lag that the server is known to have is over."""
+        deadline = time.monotonic() + self.visibility_lag_s + 1.0
+        while (outcome := await self.connector.fetch(ask, self.send)).verdict is Verdict.NOT_FOUND:
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.05)
+        return outcome
