@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 import uvicorn
 
+from bezant.app import create_services
 from bezant.commands.start import current_database, load_settings
 
 _APPLICATION = "bezant.app:create_app_from_env"
@@ -24,8 +25,8 @@ def serve(
     """Serve the API until Ctrl-C or SIGTERM, which let running requests finish."""
     _exit_cleanly_on_signals()
     settings = load_settings()
-    settings.master_key_bytes()  # before the processes are there, a missing key is one clear line
     current_database(settings)
+    create_services(settings)  # only to see that they can be: here a mistake is one clear line
     if no_jobs:
         os.environ["BEZANT_JOBS"] = "off"
     uvicorn.run(

@@ -1,11 +1,17 @@
 """What every command begins with: settings, logs, and a database at the right schema."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from bezant.base import log
 from bezant.base.config import Settings
+from bezant.base.db import DatabaseError
+from bezant.base.errors import OperatorError
 from bezant.base.migrate import require_current
 from bezant.base.postgres import database_url
+
+T = TypeVar("T")
 
 
 def load_settings() -> Settings:
@@ -20,3 +26,11 @@ def current_database(settings: Settings) -> str:
     url = database_url(settings)
     asyncio.run(require_current(url))
     return url
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's work; what the database refuses is the operator's to read, without a traceback."""
+    try:
+        return asyncio.run(work)
+    except DatabaseError as error:
+        raise OperatorError(f"The database refused: {error}") from error

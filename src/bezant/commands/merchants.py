@@ -1,0 +1,101 @@
+"""`bezant merchant create` and `bezant key create|list|revoke`."""
+
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from typing import Annotated, TypeVar
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from bezant.app import CONNECTORS
+from bezant.base.db import Database
+from bezant.base.errors import OperatorError
+from bezant.commands.start import current_database, load_settings, run
+from bezant.merchants.service import Merchants
+
+T = TypeVar("T")
+
+merchants = typer.Typer(help="Merchants: whose payments these are.", no_args_is_help=True)
+keys = typer.Typer(help="API keys: shown once, stored hashed.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
+Merchant = Annotated[str, typer.Option(help="The merchant, mer_...")]
+RatePerS = Annotated[int | None, typer.Option(min=1, help="Requests per second that the key may send.")]
+
+
+class KeyKind(StrEnum):
+    """Whom a key is for."""
+
+    SECRET = "secret"  # noqa: S105 - a kind, not a password
+    PUBLISHABLE = "publishable"
+
+
+@merchants.command("create")
+def create_merchant(
+    name: Annotated[str, typer.Option(help="The merchant's name.")],
+    currency: Annotated[str, typer.Option(help="The currency of its account, e.g. USD.")],
+    psp: Annotated[str, typer.Option(help="The PSP of payments that name none.")] = "simulator",
+    json: Json = False,
+) -> None:
+    """Create a merchant with a secret and a publishable key, which are shown only now."""
+    known = sorted(connector.manifest.name for connector in CONNECTORS)
+    if psp not in known:
+        raise OperatorError(f"There is no PSP {psp!r}; known: {', '.join(known)}.")
+    _print(_with_merchants(lambda service: service.create(name, currency, psp)), json)
+
+
+@keys.command("create")
+def create_key(
+    merchant: Merchant,
+    kind: Annotated[KeyKind, typer.Option(help="secret: for a backend; publishable: for browsers.")] = KeyKind.SECRET,
+    scope: Annotated[list[str] | None, typer.Option(help="What it may do; repeatable. Default: all.")] = None,
+    rate_per_s: RatePerS = None,
+    json: Json = False,
+) -> None:
+    """Create a further key, which is shown only now."""
+    _print(_with_merchants(lambda service: service.create_key(merchant, kind.value, scope or [], rate_per_s)), json)
+
+
+@keys.command("list")
+def list_keys(merchant: Merchant, json: Json = False) -> None:
+    """List a merchant's keys, without the keys themselves."""
+    found = _with_merchants(lambda service: service.keys(merchant))
+    if json:
+        typer.echo(msgspec.json.encode(found))
+        return
+    table = Table(Column("key", no_wrap=True), "begins with", "scopes", "created", "last used", "revoked", box=None)
+    for key in found:
+        times = (f"{at:%Y-%m-%d %H:%M}Z" if at else "" for at in (key.created_at, key.last_used_at, key.revoked_at))
+        table.add_row(key.key_id, key.display, " ".join(key.scopes), *times)
+    Console().print(table)
+
+
+@keys.command("revoke")
+def revoke_key(merchant: Merchant, key: Annotated[str, typer.Argument(help="The key's id, key_...")]) -> None:
+    """Revoke a key: it moves nothing from now on."""
+    _with_merchants(lambda service: service.revoke(merchant, key))
+    typer.echo(f"revoked {key}")
+
+
+def _with_merchants(work: Callable[[Merchants], Awaitable[T]]) -> T:
+    settings = load_settings()
+    database = Database(current_database(settings), connections_max=1, application="bezant command")
+
+    async def connected() -> T:
+        await database.open()
+        try:
+            return await work(Merchants(database, settings.rate_limit_per_s))
+        finally:
+            await database.close()
+
+    return run(connected())
+
+
+def _print(created: msgspec.Struct, as_json: bool) -> None:
+    if as_json:
+        typer.echo(msgspec.json.encode(created))
+        return
+    for name, value in msgspec.structs.asdict(created).items():
+        typer.echo(f"{name}: {value}")
