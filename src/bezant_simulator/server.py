@@ -9,6 +9,7 @@ from typing import Final
 import uvloop
 
 from bezant_simulator.http import Connection, Connections
+from bezant_simulator.journal import StateLocked
 from bezant_simulator.world import Settings, World
 
 DEFAULT_PORT: Final = 8090
@@ -33,7 +34,10 @@ def run(
     answered survives.
     """
     settings = Settings(visibility_lag_s=visibility_lag_s, async_delay_s=async_delay_s)
-    uvloop.run(_serve(World(settings, state), host, port, ready))
+    try:
+        uvloop.run(_serve(World(settings, state), host, port, ready))
+    except (StateLocked, OSError) as error:
+        raise SystemExit(f"bezant simulator: {error}") from error
 
 
 async def _serve(world: World, host: str, port: int, ready: Callable[[str], None]) -> None:

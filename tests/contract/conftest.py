@@ -1,16 +1,16 @@
 """The peers of the suite. Adding a connector is one fixture that yields its `Peer`, and its name in `PEERS`."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
-import aiohttp
 import pytest
 import pytest_asyncio
 
 from bezant.connectors import simulator
-from bezant.psp.contract import Credentials
+from bezant.psp.call import Caller, Endpoint, HttpTransport
+from bezant.psp.contract import Connector, Credentials
 from tests.contract.peers import Lack, Peer
-from tests.support.psp_send import HttpSend
 from tests.support.simulator import SimulatorProcess, running_simulator
 
 PEERS: Final = ("simulator_peer",)
@@ -39,13 +39,23 @@ def lagging_simulator() -> Iterator[SimulatorProcess]:
         yield process
 
 
+@asynccontextmanager
+async def caller(connector: Connector, url: str, credentials: Mapping[str, str]) -> AsyncIterator[Caller]:
+    """The product's own caller, set up for one PSP at `url`."""
+    transport = HttpTransport(connections_max=16)
+    endpoint = Endpoint(connector, url, Credentials(credentials))
+    try:
+        yield Caller({connector.manifest.name: endpoint}, transport, timeout_s=10.0, concurrency=16)
+    finally:
+        await transport.close()
+
+
 @pytest_asyncio.fixture
 async def simulator_peer(lagging_simulator: SimulatorProcess) -> AsyncIterator[Peer]:
-    async with aiohttp.ClientSession() as session:
-        headers = simulator.CONNECTOR.authenticate(Credentials())
+    async with caller(simulator.CONNECTOR, lagging_simulator.url, {}) as calls:
         yield Peer(
             connector=simulator.CONNECTOR,
-            send=HttpSend(session, lagging_simulator.url, headers),
+            caller=calls,
             approve="pm_card_visa",
             declines={
                 "pm_card_declined": "card_declined",

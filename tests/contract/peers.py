@@ -6,6 +6,7 @@ is not to blame.
 """
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import Mapping
@@ -14,7 +15,8 @@ from enum import StrEnum
 
 import msgspec
 
-from bezant.psp.contract import Ask, Connector, Operation, Outcome, Send, Verdict
+from bezant.psp.call import Caller
+from bezant.psp.contract import Ask, Connector, Operation, Outcome, Verdict
 
 
 class Lack(StrEnum):
@@ -35,7 +37,7 @@ class Peer:
     """One connector under test. `visibility_lag_s`: the server's own, at most the manifest's."""
 
     connector: Connector
-    send: Send
+    caller: Caller
     approve: str
     """A payment method that is approved."""
     declines: Mapping[str, str]
@@ -62,7 +64,12 @@ class Peer:
 
     async def do(self, ask: Ask) -> Outcome:
         """Performs it."""
-        return await self.connector.of(ask.operation)(ask, self.send)
+        called = await self.caller.perform(self.connector.manifest.name, ask, send_before=math.inf)
+        return called.outcome
+
+    async def look(self, ask: Ask) -> Outcome:
+        """What `fetch` finds at this moment."""
+        return (await self.caller.fetch(self.connector.manifest.name, ask)).outcome
 
     async def authorized(self, *, capture: bool = False) -> Outcome:
         """An approved authorization of 1,000."""
@@ -73,7 +80,7 @@ class Peer:
     async def found(self, ask: Ask) -> Outcome:
         """What `fetch` finds, once the lag that the server is known to have is over."""
         deadline = time.monotonic() + self.visibility_lag_s + 1.0
-        while (outcome := await self.connector.fetch(ask, self.send)).verdict is Verdict.NOT_FOUND:
+        while (outcome := await self.look(ask)).verdict is Verdict.NOT_FOUND:
             if time.monotonic() > deadline:
                 break
             await asyncio.sleep(0.05)

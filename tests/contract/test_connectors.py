@@ -178,19 +178,19 @@ async def test_fetch_finds_each_refund(peer: Peer) -> None:
 
 
 async def test_fetch_finds_nothing_where_nothing_was_asked(peer: Peer) -> None:
-    assert (await peer.connector.fetch(peer.new(), peer.send)).verdict is Verdict.NOT_FOUND
+    assert (await peer.look(peer.new())).verdict is Verdict.NOT_FOUND
 
 
 @NEEDS_MANUAL
 @pytest.mark.parametrize("operation", [Operation.CAPTURE, Operation.CANCEL])
 async def test_fetch_finds_no_capture_or_cancel_that_was_not_asked(peer: Peer, operation: Operation) -> None:
     ask = peer.on(await peer.authorized(), operation, 1000)
-    assert (await peer.connector.fetch(ask, peer.send)).verdict is Verdict.NOT_FOUND
+    assert (await peer.look(ask)).verdict is Verdict.NOT_FOUND
 
 
 async def test_fetch_finds_no_refund_that_was_not_asked(peer: Peer) -> None:
     ask = peer.on(await peer.authorized(capture=True), Operation.REFUND, 100)
-    assert (await peer.connector.fetch(ask, peer.send)).verdict is Verdict.NOT_FOUND
+    assert (await peer.look(ask)).verdict is Verdict.NOT_FOUND
 
 
 @pytest.mark.needs(Lack.IDEMPOTENCY_KEYS)

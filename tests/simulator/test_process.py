@@ -71,7 +71,7 @@ async def test_a_line_cut_short_by_a_crash_is_dropped(own_simulator: SimulatorPr
 
 
 async def test_a_state_belongs_to_one_process(own_simulator: SimulatorProcess, tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="another simulator"), running_simulator(tmp_path / "state"):
+    with pytest.raises(AssertionError, match="^bezant simulator: another simulator"), running_simulator(tmp_path / "state"):
         pass
 
 
