@@ -115,6 +115,8 @@ def contains_card_data(text: str) -> bool:
 
 def redact_card_data(text: str) -> str:
     """`text` with each card number and named verification value replaced; the same object if there is none."""
+    if not _is_suspicious(text.encode("utf-8", "surrogatepass")):
+        return text
     for start, end in reversed(list(_card_numbers(text))):
         text = text[:start] + REDACTED + text[end:]
     return _CVV_TEXT.sub(REDACTED, text)

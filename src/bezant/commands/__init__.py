@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bezant import __version__
-from bezant.commands import database, merchants, serve, simulator, worker
+from bezant.commands import bench, database, demo, merchants, serve, simulator, worker
 
 cli = typer.Typer(
     help="Bezant: a self-hosted payment system on PostgreSQL.",
@@ -18,10 +18,12 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,  # its tracebacks show local variables, hence secrets
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+cli.command()(demo.demo)
 cli.command()(serve.serve)
 cli.command()(worker.worker)
 cli.command()(simulator.simulator)
 cli.command()(database.migrate)
+cli.add_typer(bench.group, name="bench")
 cli.add_typer(database.group, name="database")
 cli.add_typer(merchants.merchants, name="merchant")
 cli.add_typer(merchants.keys, name="key")

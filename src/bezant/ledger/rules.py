@@ -24,11 +24,11 @@ class Line(msgspec.Struct, frozen=True):
 class Journal(msgspec.Struct, frozen=True, kw_only=True):
     """One fact about one merchant's money in one currency.
 
-    Its natural key is (merchant, payment, kind, correlation id).
+    Its natural key is (merchant, payment, kind, correlation id); what belongs to no payment is anchored in the merchant.
     """
 
     merchant_id: UUID
-    payment_id: UUID
+    payment_id: UUID | None
     kind: str
     correlation_id: str
     currency: str
@@ -38,7 +38,8 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def id(self) -> UUID:
         """Derived from the natural key, so that the primary key refuses a second posting of the same fact."""
-        return ids.derived(self.payment_id, self.merchant_id.hex, self.payment_id.hex, self.kind, self.correlation_id)
+        anchor = self.payment_id or self.merchant_id
+        return ids.derived(anchor, self.merchant_id.hex, anchor.hex, self.kind, self.correlation_id)
 
 
 def capture_lines(gross_minor: int, fee_minor: int) -> tuple[Line, ...]:

@@ -17,7 +17,7 @@ def ask_for(payment: Payment, attempt: Attempt) -> Ask:
         amount_minor=attempt.amount_minor,
         currency=attempt.currency,
         payment_method=attempt.payment_method,
-        psp_reference=None if attempt.operation == Operation.AUTHORIZE else payment.gateway_ref,
+        psp_reference=attempt.psp_reference if attempt.operation == Operation.AUTHORIZE else payment.gateway_ref,
         operation_reference=attempt.psp_reference,
         capture=attempt.captures,
         final=attempt.final,

@@ -1,0 +1,98 @@
+"""`bezant bench payments|ledger`."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bezant.base.postgres import database_url
+from bezant.bench.figures import Figures
+from bezant.bench.ledger import bench_ledger
+from bezant.bench.payments import PaymentsBench, bench_payments
+from bezant.commands.start import load_settings
+
+group = typer.Typer(
+    help="Benchmarks on databases of their own, beside `pgbench -N -c 16 -j 1` on the same server in the same run.",
+    no_args_is_help=True,
+)
+Json = Annotated[bool, typer.Option("--json", help="One line of JSON per figure.")]
+UnitSeconds = Annotated[int, typer.Option(min=1, help="How long pgbench runs.")]
+
+
+@group.command("payments")
+def payments(
+    seconds: Annotated[float, typer.Option(min=1, help="How long to measure.")] = 15,
+    connections: Annotated[int, typer.Option(min=1, max=4096, help="Connections of the closed loop.")] = 256,
+    rate: Annotated[float | None, typer.Option(help="Open loop at this many payments a second instead.")] = None,
+    preload: Annotated[int, typer.Option(min=0, help="Payments to make before measuring.")] = 0,
+    simulator_url: Annotated[str | None, typer.Option(help="A running simulator to call over HTTP.")] = None,
+    pgbench_seconds: UnitSeconds = 10,
+    json: Json = False,
+) -> None:
+    """Create with automatic capture over HTTP, to the stored reply."""
+    wanted = PaymentsBench(
+        seconds=seconds,
+        connections=connections,
+        rate_per_s=rate,
+        preload=preload,
+        simulator_url=simulator_url,
+        pgbench_seconds=pgbench_seconds,
+    )
+    url = database_url(load_settings())
+    _show([asyncio.run(bench_payments(url, wanted, _progress))], json)
+
+
+@group.command("ledger")
+def ledger(
+    batch: Annotated[list[int] | None, typer.Option(min=1, max=20_000, help="Journals a statement.")] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="How long to measure each.")] = 10,
+    pgbench_seconds: UnitSeconds = 10,
+    json: Json = False,
+) -> None:
+    """Post journals of three entries, balances and triggers included."""
+    url = database_url(load_settings())
+    batches = tuple(batch or (128, 1_000, 8_000))
+    _show(asyncio.run(bench_ledger(url, batches, seconds, pgbench_seconds, _progress)), json)
+
+
+def _progress(step: str) -> None:
+    Console(stderr=True).print(f"[dim]{step} ...[/]")
+
+
+def _show(figures: list[Figures], json: bool) -> None:
+    if json:
+        for figure in figures:
+            typer.echo(figure.line())
+        return
+    table = Table(title=f"{figures[0].cores} cores; pgbench -N: {figures[0].pgbench_tps:,.0f} transactions/s")
+    for column in (
+        "benchmark",
+        "per second",
+        "ratio",
+        "p50 ms",
+        "p99 ms",
+        "CPU us API",
+        "CPU us database",
+        "MB",
+        "failed",
+    ):
+        table.add_column(column, justify="left" if column == "benchmark" else "right")
+    for f in figures:
+        table.add_row(
+            f.name,
+            f"{f.per_second:,.0f}",
+            f"{f.ratio_to_pgbench:.2f}",
+            f"{f.p50_ms:.1f}",
+            f"{f.p99_ms:.1f}",
+            _micros(f.cpu_us_api),
+            _micros(f.cpu_us_database),
+            "" if f.memory_mb is None else f"{f.memory_mb:.0f}",
+            str(f.failures),
+        )
+    Console().print(table)
+
+
+def _micros(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f}"
