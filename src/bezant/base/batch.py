@@ -13,7 +13,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from bezant.base.db import DatabaseLost, DataRefused, TransactionRolledBack
 from bezant.base.errors import Unavailable
@@ -66,14 +66,17 @@ class Batcher(Generic[Item, Result]):
         return await future
 
     def _start(self) -> None:
-        task = asyncio.create_task(self._work())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.add(asyncio.create_task(self._work()))
 
     async def _work(self) -> None:
-        while self._waiting:
-            batch = self._take()
-            await self._settle(batch)
+        try:
+            while self._waiting:
+                batch = self._take()
+                await self._settle(batch)
+        finally:
+            # Here and not in a callback, which comes a turn later: whoever is woken in between would find a worker
+            # that takes nothing more, and wait for ever.
+            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         batch: list[tuple[Item, asyncio.Future[Result]]] = []
