@@ -178,12 +178,11 @@ def _approve(changes: Changes, payment: Payment, attempt: Attempt, refund: Refun
     attempt.status = AttemptStatus.APPROVED
     attempt.moved_minor = attempt.amount_minor if outcome.amount_minor is None else outcome.amount_minor
     attempt.captured_minor = outcome.captured_minor if attempt.operation == Operation.AUTHORIZE else 0
-    attempt.psp_reference = outcome.operation_reference or outcome.psp_reference or attempt.psp_reference
+    attempt.psp_reference = _reference(attempt, outcome)
     attempt.next_check_at = attempt.stuck_at = attempt.failure = None
     attempt.detail = outcome.detail
     match attempt.operation:
         case Operation.AUTHORIZE:
-            attempt.psp_reference = outcome.psp_reference or attempt.psp_reference
             _authorized(changes, payment, attempt)
             if is_late:
                 _undo(changes, payment, attempt)
@@ -194,6 +193,14 @@ def _approve(changes: Changes, payment: Payment, attempt: Attempt, refund: Refun
         case _:
             _refunded(changes, payment, attempt, refund)
     changes.touch_attempt(attempt)
+
+
+def _reference(attempt: Attempt, outcome: Outcome) -> str | None:
+    """The PSP's name of what was tried, by which it can be asked about: of an authorization the payment's, else only
+    the operation's own. Asked about an operation under the payment's name, a PSP would say that there is none.
+    """
+    is_authorization = attempt.operation == Operation.AUTHORIZE
+    return (outcome.psp_reference if is_authorization else outcome.operation_reference) or attempt.psp_reference
 
 
 def _authorized(changes: Changes, payment: Payment, attempt: Attempt) -> None:
@@ -332,7 +339,7 @@ def _leave_open(changes: Changes, payment: Payment, attempt: Attempt, outcome: O
     is_pending = outcome.verdict is Verdict.PENDING
     if attempt.status != AttemptStatus.SUPERSEDED:
         attempt.status = AttemptStatus.PENDING if is_pending else AttemptStatus.UNKNOWN
-    attempt.psp_reference = outcome.operation_reference or outcome.psp_reference or attempt.psp_reference
+    attempt.psp_reference = _reference(attempt, outcome)
     attempt.detail = outcome.contradiction or outcome.detail
     attempt.lease_until = changes.now
     delay_s = CHECK_AFTER_S[min(attempt.checks, len(CHECK_AFTER_S) - 1)]
