@@ -239,8 +239,8 @@ class Platform:
 
     def customer_decides(self, payment: Any, decision: str) -> None:
         """`approve` or `refuse` on the page of the payment's next action."""
-        page = payment["next_action"]["url"].partition("?")[0]
-        assert request(f"{page}/{decision}", "POST").status < 400
+        answer = request(payment["next_action"]["url"], "POST", f"decision={decision}".encode())
+        assert answer.status < 400, answer
 
 
 @contextmanager
