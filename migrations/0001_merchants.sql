@@ -16,12 +16,12 @@ CREATE TABLE merchants (
 COMMENT ON COLUMN merchants.status IS 'suspended: no new payments, refunds and reads go on; closed: reads only';
 COMMENT ON COLUMN merchants.psp IS 'the route: the PSP of a payment that names none';
 
--- A key is shown once. Its 256 random bits make a plain SHA-256 as good as a slow hash, and it is looked up by that hash.
+-- A key is shown once. Its 256 random bits make a plain SHA-256 as good as a slow hash, and it is looked up by it.
 CREATE TABLE api_keys (
     id uuid PRIMARY KEY,
     merchant_id uuid NOT NULL REFERENCES merchants (id),
     kind text NOT NULL CHECK (kind IN ('secret', 'publishable')),
-    scopes text [] NOT NULL,
+    scopes text[] NOT NULL,
     display text NOT NULL CHECK (length(display) <= 24),
     key_hash bytea NOT NULL UNIQUE CHECK (octet_length(key_hash) = 32),
     rate_per_s integer CHECK (rate_per_s > 0),

@@ -81,7 +81,7 @@ CREATE TABLE payments (
 
 CREATE INDEX payments_of_merchant ON payments (merchant_id, id);
 CREATE INDEX payments_of_order ON payments (order_id, merchant_id);
-CREATE INDEX payments_overdue ON payments (deadline_at) WHERE deadline_at IS NOT NULL;
+CREATE INDEX payments_overdue ON payments (deadline_at) WHERE deadline_at IS NOT null;
 
 COMMENT ON COLUMN payments.gateway_ref IS 'the PSP''s own name of the payment (psp_reference in the API)';
 
@@ -92,8 +92,8 @@ BEGIN
 END
 $$;
 
--- The WHEN clause is the transition table; the function runs only on a violation. From failed and canceled there is a way
--- back, because evidence that money moved wins over our belief that it did not.
+-- The WHEN clause is the transition table; the function runs only on a violation. From failed and canceled there is a
+-- way back, because evidence that money moved wins over our belief that it did not.
 CREATE TRIGGER payments_legal_status BEFORE UPDATE ON payments FOR EACH ROW
 WHEN (
     old.status <> new.status AND NOT CASE old.status
@@ -236,21 +236,23 @@ CREATE TABLE payment_attempts (
     PRIMARY KEY (id, merchant_id),
     FOREIGN KEY (payment_id, merchant_id) REFERENCES payments (id, merchant_id),
     FOREIGN KEY (refund_id, merchant_id) REFERENCES refunds (id, merchant_id),
-    CONSTRAINT payment_attempts_refund CHECK ((operation = 'refund') = (refund_id IS NOT NULL)),
-    CONSTRAINT payment_attempts_resolved CHECK ((status = 'declined') = (failure IS NOT NULL))
+    CONSTRAINT payment_attempts_refund CHECK ((operation = 'refund') = (refund_id IS NOT null)),
+    CONSTRAINT payment_attempts_resolved CHECK ((status = 'declined') = (failure IS NOT null))
 ) WITH (fillfactor = 80);
 
 COMMENT ON COLUMN payment_attempts.status IS
-'superseded: an authorization that awaits the customer while a cancel of it is under way; the cancel''s outcome decides';
-COMMENT ON COLUMN payment_attempts.moved_minor IS 'what this attempt moved, once approved: authorized, captured, released or refunded';
-COMMENT ON COLUMN payment_attempts.psp_reference IS 'the PSP''s name of this operation; for an authorization, of the payment';
+'superseded: an authorization that awaits the customer while a cancel of it is under way, whose outcome decides';
+COMMENT ON COLUMN payment_attempts.moved_minor IS
+'what this attempt moved, once approved: authorized, captured, released or refunded';
+COMMENT ON COLUMN payment_attempts.psp_reference IS
+'the PSP''s name of this operation; for an authorization, of the payment';
 
 -- One unresolved authorize, capture or cancel per payment; refunds may run side by side.
 CREATE UNIQUE INDEX payment_attempts_one_unresolved ON payment_attempts (
     payment_id, merchant_id, (CASE WHEN operation = 'refund' THEN id END)
 ) NULLS NOT DISTINCT WHERE status IN ('sending', 'pending', 'unknown');
 CREATE INDEX payment_attempts_due ON payment_attempts (next_check_at) WHERE status IN ('pending', 'unknown');
-CREATE INDEX payment_attempts_by_psp_reference ON payment_attempts (psp_reference) WHERE psp_reference IS NOT NULL;
+CREATE INDEX payment_attempts_by_psp_reference ON payment_attempts (psp_reference) WHERE psp_reference IS NOT null;
 
 CREATE TRIGGER payment_attempts_identity BEFORE UPDATE ON payment_attempts FOR EACH ROW
 WHEN (

@@ -18,7 +18,7 @@ CREATE TABLE ledger_journals (
 );
 
 COMMENT ON TABLE ledger_journals IS
-'id = time bits of the payment and a hash of (merchant, payment, kind, correlation id): the primary key refuses a second posting';
+'id = time bits of the payment, hash of (merchant, payment, kind, correlation id): so a second posting is refused';
 CREATE INDEX ledger_journals_of_merchant ON ledger_journals (merchant_id, id);
 
 CREATE TABLE ledger_entries (
@@ -54,8 +54,9 @@ CREATE TABLE ledger_balances (
     PRIMARY KEY (merchant_id, currency, account_code)
 ) WITH (fillfactor = 50);
 
--- A posting brings all entries of its journals in one statement: as many as the journal says, numbered from 1 without a gap,
--- balanced. Entries added later would need a line number that is taken or above the count. Both triggers look at whole batches.
+-- A posting brings all entries of its journals in one statement: as many as the journal says, numbered from 1 without a
+-- gap, balanced. Entries added later would need a line number that is taken or above the count. Both triggers look at
+-- whole batches.
 CREATE FUNCTION check_posted_entries() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     wrong uuid;

@@ -11,6 +11,7 @@ from bezant.base.config import Settings
 from bezant.base.db import Database
 from bezant.base.failpoints import arm
 from bezant.base.log import configure
+from bezant.base.migrate import require_current
 from bezant.base.postgres import database_url
 from bezant.connectors import simulator, stripe
 from bezant.idempotency.claims import Reply
@@ -44,8 +45,10 @@ _DRAIN_S = 15.0
 class Services:
     """Everything that runs in one process, joined."""
 
-    def __init__(self, settings: Settings, database: Database, transport: Transport) -> None:
-        self.database = database
+    def __init__(self, settings: Settings, url: str, transport: Transport) -> None:
+        self.url = url
+        self.database = Database(url, connections_max=settings.database_pool_max)
+        database = self.database
         self.transport = transport
         self.endpoints: Mapping[str, Endpoint] = endpoints(CONNECTORS, settings.psp_urls, settings.psp_credentials)
         ages = Ages(settings.authorization_age_s, settings.action_age_s)
@@ -97,15 +100,16 @@ class Services:
             await self.database.close()
 
     async def ready(self) -> None:
-        """Whether requests can be served: the database answers."""
-        await self.database.ping()
+        """Whether requests can be served: the database answers and has this version's schema."""
+        await require_current(self.url)
 
 
 def create_services(settings: Settings, transport: Transport | None = None) -> Services:
     """All services of a process, not running yet. Without a transport PSPs are called over HTTP."""
     arm(settings.failpoints)
-    database = Database(database_url(settings), connections_max=settings.database_pool_max)
-    return Services(settings, database, transport or HttpTransport(connections_max=settings.psp_concurrency))
+    return Services(
+        settings, database_url(settings), transport or HttpTransport(connections_max=settings.psp_concurrency)
+    )
 
 
 def create_app(settings: Settings, transport: Transport | None = None) -> Litestar:

@@ -112,11 +112,6 @@ class Database:
         except TimeoutError:
             self._opened.terminate()
 
-    async def ping(self) -> None:
-        """Ask the server for an answer. Raises DatabaseLost."""
-        async with self.connection() as connection:
-            await connection.fetchval("SELECT 1")
-
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection in autocommit mode, for reads."""
