@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bezant import __version__
-from bezant.commands import bench, database, demo, merchants, serve, simulator, worker
+from bezant.commands import bench, database, demo, merchants, serve, simulator, verify, worker
 
 cli = typer.Typer(
     help="Bezant: a self-hosted payment system on PostgreSQL.",
@@ -23,6 +23,7 @@ cli.command()(serve.serve)
 cli.command()(worker.worker)
 cli.command()(simulator.simulator)
 cli.command()(database.migrate)
+cli.command()(verify.verify)
 cli.add_typer(bench.group, name="bench")
 cli.add_typer(database.group, name="database")
 cli.add_typer(merchants.merchants, name="merchant")

@@ -1,0 +1,1 @@
+"""What must hold of idempotency keys, events, owners and texts. Read only."""

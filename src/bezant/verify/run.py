@@ -1,0 +1,46 @@
+"""Runs every check on one snapshot."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from bezant.base.db import Database
+from bezant.verify.ledger import checks as ledger
+from bezant.verify.payments import checks as payments
+from bezant.verify.payments.rows import check_payments
+from bezant.verify.records import checks as records
+from bezant.verify.records.rows import check_replies, check_texts
+from bezant.verify.records.texts import Texts
+from bezant.verify.report import Check, Progress, Report, Result, Violation, report, result, shown
+from bezant.verify.store import Snapshot, snapshot
+
+SQL_CHECKS: Final[tuple[Check, ...]] = (*payments.CHECKS, *ledger.CHECKS, *records.CHECKS)
+ROW_CHECKS: Final[tuple[tuple[str, Callable[[Snapshot, Texts], Awaitable[tuple[Result, ...]]]], ...]] = (
+    ("payments, one by one", check_payments),
+    ("stored replies", check_replies),
+    ("stored texts", check_texts),
+)
+
+
+async def verify(database: Database, on_progress: Progress | None = None) -> Report:
+    """Check everything. Raises DatabaseLost."""
+    began_s = time.monotonic()
+    total = len(SQL_CHECKS) + len(ROW_CHECKS)
+    results: list[Result] = []
+    texts = Texts()
+    async with snapshot(database) as rows:
+        for done, check in enumerate(SQL_CHECKS):
+            if on_progress is not None:
+                on_progress(check.name, done, total)
+            results.append(await _run(rows, check))
+        for done, (what, check_rows) in enumerate(ROW_CHECKS, len(SQL_CHECKS)):
+            if on_progress is not None:
+                on_progress(what, done, total)
+            results += await check_rows(rows, texts)
+    return report(results, time.monotonic() - began_s)
+
+
+async def _run(rows: Snapshot, check: Check) -> Result:
+    found = await rows.violations(check)
+    violations = [Violation(shown(check.prefix, subject), detail) for subject, detail, _ in found]
+    return result(check.name, check.says, found[0][2] if found else 0, violations)

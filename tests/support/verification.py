@@ -1,0 +1,36 @@
+"""`bezant verify` for tests: of the database of a test, in this process."""
+
+from bezant.base.db import Database
+from bezant.verify.report import Report
+from bezant.verify.run import verify
+from tests.support.databases import run
+
+
+async def verified(url: str) -> Report:
+    """What `verify` finds in the database."""
+    database = Database(url, connections_max=1, application="bezant test")
+    await database.open()
+    try:
+        return await verify(database)
+    finally:
+        await database.close()
+
+
+async def assert_verified_async(url: str) -> None:
+    """Fails with every violation by name if anything that must hold does not."""
+    report = await verified(url)
+    assert report.ok, "\n" + describe(report)
+
+
+def assert_verified(url: str) -> None:
+    """`assert_verified_async` for tests that are no coroutines."""
+    run(assert_verified_async(url))
+
+
+def describe(report: Report) -> str:
+    """The violations, one a line."""
+    return "\n".join(
+        f"{check.name} ({check.count}): {violation.id}: {violation.detail}"
+        for check in report.broken
+        for violation in check.violations
+    )

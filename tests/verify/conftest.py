@@ -1,0 +1,49 @@
+"""A shop after a day with everything in it: each way a payment can go, over real HTTP with the simulator."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.platform import Merchant, Platform, running_platform
+from tests.support.waiting import wait_until
+
+UNRESOLVED = "SELECT count(*) FROM payment_attempts WHERE status IN ('sending', 'pending', 'unknown')"
+
+
+@pytest.fixture(scope="module")
+def platform(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """The platform whose rows are looked at."""
+    home = tmp_path_factory.mktemp("home")
+    with running_platform(module_database_url, home, env={"BEZANT_PSP_TIMEOUT_S": "1"}) as platform:
+        trade(platform, platform.merchant())
+        trade(platform, platform.merchant("EUR", fee_basis_points=150, fee_fixed_minor=0))
+        wait_until(lambda: platform.sql(UNRESOLVED)[0][0] == 0, 60, "every attempt to be resolved")
+        yield platform
+
+
+def trade(platform: Platform, shop: Merchant) -> None:
+    """Every way a payment can go."""
+    for method in ("visa", "declined", "timeout_after", "500_before", "reset_after", "async", "capture_fails"):
+        shop.create(f"pm_card_{method}")
+    refunded = shop.create()["payment_id"]
+    shop.do(refunded, "refunds", value=3_000, reason="too small")
+    shop.do(refunded, "refunds")
+    shop.do(refunded, "refunds")
+    shop.do(shop.create("pm_card_refund_fails")["payment_id"], "refunds")
+    shop.do(shop.create("pm_card_refund_async")["payment_id"], "refunds", value=1)
+    manual = shop.create(capture_strategy="manual")["payment_id"]
+    shop.do(manual, "capture", value=2_500, final=False)
+    shop.do(manual, "capture", value=2_500)
+    shop.do(shop.create(capture_strategy="manual")["payment_id"], "cancel")
+    partly = shop.create(capture_strategy="manual")["payment_id"]
+    shop.do(partly, "capture", value=100, final=False)
+    shop.do(partly, "cancel")
+    shop.do(shop.create(confirm=False)["payment_id"], "cancel")
+    shop.create(None, confirm=False)
+    platform.customer_decides(shop.create("pm_card_3ds").json, "approve")
+    platform.customer_decides(shop.create("pm_card_3ds").json, "refuse")
+    shop.do(shop.create("pm_card_3ds")["payment_id"], "cancel")
+    shop.create("pm_card_partial")
+    lost = {"simulate": "capture:timeout_after refund:500_before"}
+    shop.do(shop.create(capture_strategy="manual", metadata=lost)["payment_id"], "capture")
+    shop.do(shop.create(metadata=lost)["payment_id"], "refunds")
