@@ -12,7 +12,7 @@ import msgspec
 from bezant.base import ids
 from bezant.base.money import Money
 from bezant.payments.states import Attempt, AttemptStatus, Payment, Refund, decode_failure, decode_next_action
-from bezant.psp.contract import Failure, NextAction, Operation
+from bezant.psp.contract import Customer, Failure, NextAction, Operation
 
 _HIDDEN = b"\x00"
 
@@ -57,7 +57,7 @@ class PaymentView(msgspec.Struct, frozen=True):
     pending_operation: PendingOperationView | None
     failure: Failure | None
     metadata: dict[str, str]
-    customer: dict[str, Any] | None
+    customer: Customer | None
     description: str | None
     created_at: datetime
     updated_at: datetime
@@ -89,7 +89,7 @@ class RefundView(msgspec.Struct, frozen=True):
 
 
 class _Details(msgspec.Struct, frozen=True):
-    customer: msgspec.Raw | None = None
+    customer: Customer | None = None
     description: str | None = None
 
 
@@ -136,7 +136,7 @@ def payment_view(payment: Payment, unresolved: Iterable[Attempt], now: datetime,
         pending_operation=_pending_operation(unresolved, now),
         failure=decode_failure(p.failure),
         metadata=_raw(p.metadata),
-        customer=details.customer,  # pyright: ignore[reportArgumentType] - passed on as it is
+        customer=details.customer,
         description=details.description,
         created_at=p.created_at,
         updated_at=p.updated_at,
