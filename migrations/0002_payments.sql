@@ -97,7 +97,7 @@ $$;
 CREATE TRIGGER payments_legal_status BEFORE UPDATE ON payments FOR EACH ROW
 WHEN (
     old.status <> new.status AND NOT CASE old.status
-        WHEN 'pending' THEN new.status IN ('authorized', 'captured', 'failed', 'canceled')
+        WHEN 'pending' THEN new.status IN ('authorized', 'captured', 'refunding', 'failed', 'canceled')
         WHEN 'authorized' THEN new.status IN ('captured', 'canceled')
         WHEN 'captured' THEN new.status IN ('settled', 'refunding', 'refunded', 'chargeback_open', 'chargeback_lost')
         WHEN 'settled' THEN new.status IN ('captured', 'refunding', 'refunded', 'chargeback_open', 'chargeback_lost')
@@ -105,8 +105,8 @@ WHEN (
         WHEN 'refunded' THEN new.status IN ('captured', 'settled', 'refunding', 'chargeback_open', 'chargeback_lost')
         WHEN 'chargeback_open' THEN new.status IN ('chargeback_lost', 'captured', 'settled', 'refunding', 'refunded')
         WHEN 'chargeback_lost' THEN new.status IN ('chargeback_open', 'captured', 'settled', 'refunding', 'refunded')
-        WHEN 'failed' THEN new.status IN ('authorized', 'captured')
-        WHEN 'canceled' THEN new.status IN ('authorized', 'captured')
+        WHEN 'failed' THEN new.status IN ('authorized', 'captured', 'refunding')
+        WHEN 'canceled' THEN new.status IN ('authorized', 'captured', 'refunding')
         ELSE false
     END
 )

@@ -56,7 +56,7 @@ CREATE TABLE ledger_balances (
 
 -- A posting brings all entries of its journals in one statement: as many as the journal says, numbered from 1 without a
 -- gap, balanced. Entries added later would need a line number that is taken or above the count. Both triggers look at
--- whole batches.
+-- whole batches. Look-ups are scalar subqueries: a join that was planned while the tables were empty stays quadratic.
 CREATE FUNCTION check_posted_entries() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     wrong uuid;
@@ -68,8 +68,10 @@ BEGIN
             sum(n.debit_minor) - sum(n.credit_minor) AS difference_minor
         FROM posted AS n GROUP BY n.journal_id, n.merchant_id
     ) AS e
-    INNER JOIN ledger_journals AS j ON j.id = e.journal_id AND j.merchant_id = e.merchant_id
-    WHERE e.difference_minor <> 0 OR e.lines <> j.entry_count OR e.last_line <> j.entry_count
+    WHERE
+        e.difference_minor <> 0 OR e.lines <> e.last_line OR e.lines IS DISTINCT FROM (
+            SELECT j.entry_count FROM ledger_journals AS j WHERE j.id = e.journal_id AND j.merchant_id = e.merchant_id
+        )
     LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'journal % does not balance or is not complete', wrong
@@ -85,9 +87,10 @@ DECLARE
 BEGIN
     SELECT j.id INTO empty
     FROM posted AS j
-    WHERE NOT EXISTS (
-        SELECT 1 FROM ledger_entries AS e WHERE e.journal_id = j.id AND e.merchant_id = j.merchant_id AND e.line = 1
-    )
+    WHERE (
+        SELECT e.line FROM ledger_entries AS e
+        WHERE e.journal_id = j.id AND e.merchant_id = j.merchant_id AND e.line = 1
+    ) IS NULL
     LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'journal % has no entries: journals and their entries come in one statement', empty
