@@ -58,6 +58,26 @@ async def test_nothing_that_was_answered_is_lost_under_load(own_simulator: Simul
     assert set(answered) <= kept
 
 
+async def test_a_fault_strikes_a_key_once_also_across_a_restart(own_simulator: SimulatorProcess) -> None:
+    body = charge_body("pm_card_500_before")
+    async with client(own_simulator.url) as psp:
+        assert (await psp.call("POST", "/v1/charges", body, body["reference"])).status == 500
+    own_simulator.kill()
+    own_simulator.start()
+    async with client(own_simulator.url) as psp:
+        assert (await psp.call("POST", "/v1/charges", body, body["reference"])).status == 201
+
+
+async def test_reset_is_a_reset_and_not_an_end(psp: Client) -> None:
+    reader, writer = await _connect(psp)
+    body = json.dumps(charge_body("pm_card_reset_after"))
+    head = f"POST /v1/charges HTTP/1.1\r\nAuthorization: Bearer sim_x\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write((head + body).encode())
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+    writer.close()
+
+
 async def test_a_line_cut_short_by_a_crash_is_dropped(own_simulator: SimulatorProcess, tmp_path: Path) -> None:
     async with client(own_simulator.url) as psp:
         created = (await psp.create()).body
@@ -71,7 +91,10 @@ async def test_a_line_cut_short_by_a_crash_is_dropped(own_simulator: SimulatorPr
 
 
 async def test_a_state_belongs_to_one_process(own_simulator: SimulatorProcess, tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="^bezant simulator: another simulator"), running_simulator(tmp_path / "state"):
+    with (
+        pytest.raises(AssertionError, match=r"^bezant simulator: another"),
+        running_simulator(tmp_path / "state"),
+    ):
         pass
 
 
