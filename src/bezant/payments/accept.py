@@ -238,9 +238,10 @@ class _Stored(msgspec.Struct):
             body = key.reply_body if key.payment_id is None else self.secrets.shown(key.payment_id, key.reply_body)
             return Reply(key.reply_status, body, replayed=key.claim_id != command.claim.claim_id)
         if key.claim_id == command.claim.claim_id and attempt is not None and self.payment is not None:
-            # Our own claim: COMMIT went through and only its answer was lost.
+            # Our own claim: COMMIT went through and only its answer was lost. The lease has been running since then.
             refund_of = self.refunds.get(attempt.refund_id) if attempt.refund_id else None
-            return Proceed(self.payment, attempt, refund_of, send_before)
+            elapsed_s = (self.transaction.now - attempt.created_at).total_seconds()
+            return Proceed(self.payment, attempt, refund_of, send_before - elapsed_s)
         is_being_sent = attempt is not None and attempt.status == AttemptStatus.SENDING
         if attempt is not None and is_being_sent and attempt.lease_until >= self.transaction.now:
             return _in_use()

@@ -17,7 +17,7 @@ from bezant.idempotency.claims import Claim, Keep, Reply
 from bezant.idempotency.keys import keep_replies
 from bezant.payments import store
 from bezant.payments.render import ClientSecrets, payment_view, public_payment_view, refund_view
-from bezant.payments.rules import Ages, Changes, conclude, conclude_superseded
+from bezant.payments.rules import Ages, Changes, HeldLease, conclude, conclude_superseded
 from bezant.payments.states import Attempt, AttemptStatus, Payment, Refund
 from bezant.payments.write import write
 from bezant.psp.contract import Operation, Outcome
@@ -42,6 +42,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     operation: str
     outcome: Outcome
     requests: tuple[RequestLog, ...] = ()
+    lease: HeldLease | None = None
     claim: Claim | None = None
     from_browser: bool = False
     audit: Audit | None = None
@@ -119,7 +120,7 @@ class _Batch:
         self, payment: Payment, attempt: Attempt, refund: Refund | None, r: Recording, beside: Iterable[Attempt]
     ) -> None:
         was_open = not attempt.is_conclusive
-        conclude(self._changes, payment, attempt, refund, r.outcome)
+        conclude(self._changes, payment, attempt, refund, r.outcome, r.lease)
         if attempt.operation == Operation.CANCEL and was_open and attempt.is_conclusive:
             for other in beside:
                 if other.status == AttemptStatus.SUPERSEDED:

@@ -18,6 +18,7 @@ from bezant.payments.apply import Recording
 from bezant.payments.asks import ask_for
 from bezant.payments.command import Command
 from bezant.payments.render import ClientSecrets, payment_view, public_payment_view, refund_view
+from bezant.payments.rules import HeldLease
 from bezant.payments.states import Attempt, Payment
 from bezant.payments.sync import Sync
 from bezant.psp.call import Caller
@@ -85,6 +86,7 @@ class Flow:
             operation=attempt.operation,
             outcome=called.outcome,
             requests=called.requests,
+            lease=HeldLease(attempt.lease_until),
             claim=command.claim,
             from_browser=command.from_browser,
         )

@@ -19,20 +19,27 @@ from bezant.payments.states import (
     Origin,
     Payment,
     Refund,
+    decode_failure,
     encode_json,
     status_of,
 )
 from bezant.psp.contract import Failure, Operation, Outcome, Verdict
 
 CHECK_AFTER_S = (1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600)
-"""When an unresolved attempt is looked at again: seconds, then minutes, hours, days."""
+"""When an unresolved attempt is looked at again: seconds, then minutes, hours, days.
 
-STUCK_AFTER_CHECKS = 11
-"""After about an hour without an answer a person is told; the checks go on."""
+Its age counts, not how often it was looked at: a client who asks every second must not put the next check off.
+"""
+
+STUCK_AFTER_S = 3600
+STUCK_AFTER_CHECKS = 5
+"""After an hour and some checks without an answer a person is told; the checks go on."""
 
 NOT_PROCESSED = Failure(
     code="not_processed", message="The payment provider never received the request; no money moved.", retryable=True
 )
+
+_DECIDED = (Verdict.APPROVED, Verdict.DECLINED)
 
 
 class Ages(msgspec.Struct, frozen=True):
@@ -40,6 +47,17 @@ class Ages(msgspec.Struct, frozen=True):
 
     authorization_s: int
     action_s: int
+
+
+class HeldLease(msgspec.Struct, frozen=True):
+    """The lease under which an outcome was learned, until when it lasts.
+
+    `nothing_sent_since`: where the PSP was only asked and sent nothing that moves money, when the lease before ended.
+    What may have been sent then has had time to show since that moment, not since this one.
+    """
+
+    until: datetime
+    nothing_sent_since: datetime | None = None
 
 
 class Break(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,8 +143,22 @@ class Changes:
         )
 
 
-def conclude(changes: Changes, payment: Payment, attempt: Attempt, refund: Refund | None, outcome: Outcome) -> None:
-    """Apply what is known now of `attempt`."""
+def conclude(
+    changes: Changes,
+    payment: Payment,
+    attempt: Attempt,
+    refund: Refund | None,
+    outcome: Outcome,
+    lease: HeldLease | None = None,
+) -> None:
+    """Apply what is known now of `attempt`, learned under `lease` by whoever called or asked the PSP.
+
+    Without the lease any more (a process that was stopped and woken) only what the PSP itself has decided still counts:
+    that nothing is known, or that nothing arrived, may be untrue since somebody else took the attempt up.
+    """
+    is_held = lease is None or attempt.lease_until == lease.until
+    if not is_held and (outcome.verdict not in _DECIDED or outcome.failure == NOT_PROCESSED):
+        return
     if attempt.is_conclusive:
         _again(changes, payment, attempt, refund, outcome)
     elif outcome.verdict is Verdict.APPROVED:
@@ -134,7 +166,7 @@ def conclude(changes: Changes, payment: Payment, attempt: Attempt, refund: Refun
     elif outcome.verdict is Verdict.DECLINED:
         _decline(changes, payment, attempt, refund, outcome.failure or NOT_PROCESSED)
     else:
-        _leave_open(changes, payment, attempt, outcome)
+        _leave_open(changes, payment, attempt, outcome, lease)
 
 
 def conclude_superseded(changes: Changes, attempt: Attempt, cancel: Attempt) -> None:
@@ -154,7 +186,6 @@ def _again(changes: Changes, payment: Payment, attempt: Attempt, refund: Refund 
         changes.raise_break(attempt, "contradiction", "held for declined, but the PSP did it")
         if attempt.operation in (Operation.CAPTURE, Operation.REFUND):
             _reserve_again(payment, attempt, refund)
-        attempt.failure = None
         _approve(changes, payment, attempt, refund, outcome)
     elif outcome.verdict is Verdict.DECLINED and approved_before:
         if refund is not None and refund.status == "succeeded":
@@ -174,7 +205,7 @@ def _reserve_again(payment: Payment, attempt: Attempt, refund: Refund | None) ->
 
 
 def _approve(changes: Changes, payment: Payment, attempt: Attempt, refund: Refund | None, outcome: Outcome) -> None:
-    is_late = attempt.status in (AttemptStatus.SENDING, AttemptStatus.UNKNOWN) and changes.now > attempt.execute_until
+    is_late = _was_doubted(attempt) and changes.now > attempt.execute_until
     attempt.status = AttemptStatus.APPROVED
     attempt.moved_minor = attempt.amount_minor if outcome.amount_minor is None else outcome.amount_minor
     attempt.captured_minor = outcome.captured_minor if attempt.operation == Operation.AUTHORIZE else 0
@@ -201,6 +232,13 @@ def _reference(attempt: Attempt, outcome: Outcome) -> str | None:
     """
     is_authorization = attempt.operation == Operation.AUTHORIZE
     return (outcome.psp_reference if is_authorization else outcome.operation_reference) or attempt.psp_reference
+
+
+def _was_doubted(attempt: Attempt) -> bool:
+    """Whether nobody could tell the customer that it was done: unanswered, or taken for never arrived."""
+    failure = decode_failure(attempt.failure)
+    is_open = attempt.status in (AttemptStatus.SENDING, AttemptStatus.UNKNOWN)
+    return is_open or (failure is not None and failure.code == NOT_PROCESSED.code)
 
 
 def _authorized(changes: Changes, payment: Payment, attempt: Attempt) -> None:
@@ -335,18 +373,22 @@ def _authorization_declined(changes: Changes, payment: Payment, attempt: Attempt
     changes.emit(payment, "payment.attempt_failed" if stays_open else "payment.failed", failure=failure)
 
 
-def _leave_open(changes: Changes, payment: Payment, attempt: Attempt, outcome: Outcome) -> None:
+def _leave_open(
+    changes: Changes, payment: Payment, attempt: Attempt, outcome: Outcome, lease: HeldLease | None
+) -> None:
     is_pending = outcome.verdict is Verdict.PENDING
     if attempt.status != AttemptStatus.SUPERSEDED:
         attempt.status = AttemptStatus.PENDING if is_pending else AttemptStatus.UNKNOWN
     attempt.psp_reference = _reference(attempt, outcome)
     attempt.detail = outcome.contradiction or outcome.detail
-    attempt.lease_until = changes.now
-    delay_s = CHECK_AFTER_S[min(attempt.checks, len(CHECK_AFTER_S) - 1)]
+    if lease is not None:
+        attempt.lease_until = lease.nothing_sent_since or changes.now
+    age_s = (changes.now - attempt.created_at).total_seconds()
+    delay_s = next((delay_s for delay_s in CHECK_AFTER_S if age_s < 2 * delay_s), CHECK_AFTER_S[-1])
     attempt.next_check_at = changes.now + timedelta(seconds=delay_s)
     attempt.checks += 1
-    is_stuck = outcome.contradiction is not None or (attempt.checks >= STUCK_AFTER_CHECKS and not is_pending)
-    if is_stuck and attempt.stuck_at is None:
+    is_old = age_s >= STUCK_AFTER_S and attempt.checks >= STUCK_AFTER_CHECKS
+    if (outcome.contradiction is not None or (is_old and not is_pending)) and attempt.stuck_at is None:
         attempt.stuck_at = changes.now
     if outcome.contradiction is not None:
         changes.raise_break(attempt, "contradiction", outcome.contradiction)

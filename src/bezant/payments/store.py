@@ -117,7 +117,7 @@ ON CONFLICT DO NOTHING
 # One taker at a time: the row lock, and the lease that the taker writes.
 _TAKE_UP = f"""
 UPDATE payment_attempts AS t SET lease_until = clock_timestamp() + $3, updated_at = clock_timestamp(),
-    execute_until = CASE WHEN $4::interval IS NULL THEN t.execute_until ELSE clock_timestamp() + $4 END
+    execute_until = greatest(t.execute_until, clock_timestamp() + $4::interval)
 FROM (
     SELECT a.id, a.merchant_id, a.lease_until FROM payment_attempts AS a
     WHERE a.id = $1 AND a.merchant_id = $2 AND a.status IN ('sending', 'pending', 'unknown')

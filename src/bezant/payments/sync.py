@@ -20,7 +20,7 @@ from bezant.idempotency.claims import Reply
 from bezant.payments import store
 from bezant.payments.apply import Recording
 from bezant.payments.asks import ask_for
-from bezant.payments.rules import NOT_PROCESSED
+from bezant.payments.rules import NOT_PROCESSED, HeldLease
 from bezant.payments.states import Attempt, AttemptStatus, Payment
 from bezant.psp.call import Called, Caller
 from bezant.psp.contract import Ask, Outcome, PspSilence, Resolution, Verdict
@@ -92,7 +92,7 @@ class Sync:
                 attempt.payment_id
             ]
         send_before = began_at + self._terms.lease_s - self._terms.call_timeout_s
-        called = await self._find_out(payment, attempt, lease_ended_at, now, send_before)
+        called, was_sent = await self._find_out(payment, attempt, lease_ended_at, now, send_before)
         await self._record.submit(
             Recording(
                 merchant_id=attempt.merchant_id,
@@ -102,29 +102,31 @@ class Sync:
                 operation=attempt.operation,
                 outcome=called.outcome,
                 requests=called.requests,
+                lease=HeldLease(attempt.lease_until, None if was_sent else lease_ended_at),
             )
         )
 
     async def _find_out(
         self, payment: Payment, attempt: Attempt, lease_ended_at: datetime, now: datetime, send_before: float
-    ) -> Called:
+    ) -> tuple[Called, bool]:
+        """What came of it, and whether it was sent again."""
         ask = ask_for(payment, attempt)
         endpoint = self._caller.endpoints.get(attempt.psp)
         if endpoint is None:
-            return Called(Outcome(verdict=Verdict.UNKNOWN, detail=f"no PSP named {attempt.psp} is set up"))
+            return Called(Outcome(verdict=Verdict.UNKNOWN, detail=f"no PSP named {attempt.psp} is set up")), False
         resolution = endpoint.connector.manifest.resolution[ask.operation]
         looked = await self._look_up(attempt.psp, ask, resolution)
         if looked.outcome.verdict not in (Verdict.NOT_FOUND, Verdict.NOT_EXECUTED):
-            return looked
+            return looked, False
         if looked.outcome.verdict is Verdict.NOT_FOUND and attempt.status == AttemptStatus.PENDING:
-            return _with(looked, Outcome(verdict=Verdict.UNKNOWN, detail="held before, not found now"))
+            return _with(looked, Outcome(verdict=Verdict.UNKNOWN, detail="held before, not found now")), False
         if may_send(attempt, resolution, now):
             sent = await self._caller.perform(attempt.psp, ask, send_before)
-            return Called(sent.outcome, (*looked.requests, *sent.requests))
+            return Called(sent.outcome, (*looked.requests, *sent.requests)), True
         is_not_found = looked.outcome.verdict is Verdict.NOT_FOUND and resolution.lookup
         if is_not_found and not_found_is_evidence(lease_ended_at, resolution, now):
-            return _with(looked, Outcome(verdict=Verdict.DECLINED, failure=NOT_PROCESSED))
-        return _with(looked, Outcome(verdict=Verdict.UNKNOWN, detail="not found yet"))
+            return _with(looked, Outcome(verdict=Verdict.DECLINED, failure=NOT_PROCESSED)), False
+        return _with(looked, Outcome(verdict=Verdict.UNKNOWN, detail="not found yet")), False
 
     async def _look_up(self, psp: str, ask: Ask, resolution: Resolution) -> Called:
         if not resolution.lookup:
