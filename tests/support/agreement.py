@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 
+from tests.support.verification import assert_verified_async
 from tests.support.waiting import wait_until_async
 
 Fact = dict[str, Any]
@@ -56,14 +57,15 @@ async def wait_until_resolved(database_url: str, timeout_s: float = 60.0) -> Non
 
 
 async def assert_agreement(database_url: str, psp_url: str) -> None:
-    """Every charge, payment, attempt and journal tells the same story, and each effect is there once."""
+    """Every charge, payment, attempt and journal tells one story, each effect is there once, and `verify` agrees."""
+    await assert_verified_async(database_url)
     facts = await asyncio.to_thread(charges, psp_url)
     connection = await asyncpg.connect(database_url)
     try:
         payments = await connection.fetch(_PAYMENTS)
         attempts = await connection.fetch(_ATTEMPTS)
         journals = await connection.fetch(_JOURNALS)
-        refunds = dict(await connection.fetch(_REFUNDS))
+        refunds: dict[Any, int] = {row[0]: row[1] for row in await connection.fetch(_REFUNDS)}
         events = await connection.fetch("SELECT payment_id, type, data FROM outbox_events")
     finally:
         await connection.close()
@@ -102,7 +104,7 @@ def _same_amounts(payment: Any, of_psp: list[Fact]) -> None:
 
 
 def _same_operations(attempts: Iterable[Any], of_psp: list[Fact]) -> None:
-    """Each approved attempt is one success at the PSP and the other way round; what failed or never came is declined."""
+    """Each approved attempt is one success at the PSP, and the other way round."""
     done = Counter(
         (o["kind"], o["reference"])
         for c in of_psp
