@@ -99,7 +99,7 @@ class Flow:
     async def _current_of(self, command: Command, look: Look) -> Reply:
         merchant_id = command.merchant_id
         if look.attempt_id is not None:
-            await self._wait_for_look((look.attempt_id, merchant_id), is_repeat=look.is_repeat)
+            await self._wait_for_look((look.attempt_id, merchant_id), is_repeat=look.is_repeat, is_command=True)
         async with self._database.connection() as connection:
             if command.verb == "refund" and look.attempt_id is not None:
                 attempt = (await store.attempts(connection, [(look.attempt_id, merchant_id)]))[look.attempt_id]
@@ -123,7 +123,8 @@ class Flow:
             payment, attempts = await self._load(connection, merchant_id, payment_id)
         unresolved = [] if from_browser else [a for a in attempts if a.is_unresolved]
         if unresolved:
-            await asyncio.gather(*(self._wait_for_look((a.id, merchant_id), is_repeat=False) for a in unresolved[:4]))
+            looks = [self._wait_for_look((a.id, merchant_id)) for a in unresolved[:4]]
+            await asyncio.gather(*looks)
             async with self._database.connection() as connection:
                 payment, attempts = await self._load(connection, merchant_id, payment_id)
         return self.view(payment, attempts, from_browser=from_browser)
@@ -135,9 +136,12 @@ class Flow:
         view = payment_view(payment, attempts, datetime.now(UTC), self._secrets)
         return msgspec.json.encode(view)
 
-    async def _wait_for_look(self, key: tuple[UUID, UUID], *, is_repeat: bool) -> None:
+    async def _wait_for_look(
+        self, key: tuple[UUID, UUID], *, is_repeat: bool = False, is_command: bool = False
+    ) -> None:
+        look = self._sync.look(key, is_repeat=is_repeat, is_command=is_command)
         try:
-            await asyncio.wait_for(asyncio.shield(self._sync.look(key, is_repeat=is_repeat)), LOOK_WAIT_S)
+            await asyncio.wait_for(asyncio.shield(look), LOOK_WAIT_S)
         except TimeoutError:
             _log.info("still_looking", attempt=key[0].hex)
 

@@ -52,14 +52,15 @@ class Sync:
         self._terms = terms
         self._in_flight: dict[UUID, asyncio.Task[None]] = {}
 
-    async def look(self, key: Key, *, is_repeat: bool) -> None:
-        """Try to resolve the attempt (id, merchant) now; at most once a second, and joined by whoever asks meanwhile.
+    async def look(self, key: Key, *, is_repeat: bool, is_command: bool) -> None:
+        """Try to resolve the attempt (id, merchant) now, joined by whoever asks meanwhile.
 
-        `is_repeat`: the client itself asks again, so an authorization may be executed within a new window.
+        `is_repeat`: the client itself asks again, so an authorization may be executed within a new window. A read looks
+        at most once a second; with `is_command` somebody waits for what has just been decided, so it looks at once.
         """
         task = self._in_flight.get(key[0])
         if task is None:
-            task = asyncio.create_task(self._round(key, is_repeat, None if is_repeat else _QUIET))
+            task = asyncio.create_task(self._round(key, is_repeat, None if is_command else _QUIET))
             self._in_flight[key[0]] = task
             task.add_done_callback(lambda _: self._in_flight.pop(key[0], None))
         await asyncio.shield(task)
