@@ -1,0 +1,80 @@
+"""What the PSP itself believes, asked behind Bezant's back, and where that differs from what Bezant shows."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+
+from bezant.demo.shop import Json
+from bezant.demo.stage import PspName
+
+_AT_ONCE: Final = 8
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A charge in the PSP's books."""
+
+    reference: str
+    order_id: str | None
+    currency: str
+    captured: int
+    refunded: int
+
+
+async def differences(
+    session: aiohttp.ClientSession, psp: PspName, psp_url: str, payments: Sequence[Json]
+) -> list[str]:
+    """Where the PSP's books and these payments do not agree, one sentence each."""
+    if psp == "simulator":
+        orders = {payment["order_id"] for payment in payments}
+        entries = [entry for entry in await _simulator(session, psp_url) if entry.order_id in orders]
+    else:
+        entries = await _stripe(session, psp_url, payments)
+    return compare(payments, entries)
+
+
+def compare(payments: Sequence[Json], entries: Sequence[Entry]) -> list[str]:
+    """One charge per payment that moved money, with the same amounts; no charge that moved money without a payment."""
+    wrong: list[str] = []
+    by_reference = {entry.reference: entry for entry in entries}
+    for payment in payments:
+        entry = by_reference.pop(payment["psp_reference"], None)
+        ours = (payment["amount"]["currency"], payment["amounts"]["captured"], payment["amounts"]["refunded"])
+        theirs = (entry.currency, entry.captured, entry.refunded) if entry else (ours[0], 0, 0)
+        if ours != theirs:
+            wrong.append(f"{payment['payment_id']}: the PSP holds {theirs}, Bezant {ours} (captured, refunded)")
+    wrong += [
+        f"{entry.reference}: the PSP took money that no payment shows"
+        for entry in by_reference.values()
+        if entry.captured
+    ]
+    return wrong
+
+
+async def _simulator(session: aiohttp.ClientSession, psp_url: str) -> list[Entry]:
+    charges = await _get(session, f"{psp_url}/_simulator/charges", {})
+    return [
+        Entry(c["id"], c["payment_reference"], c["currency"], c["amount_captured"], c["amount_refunded"])
+        for c in charges["data"]
+    ]
+
+
+async def _stripe(session: aiohttp.ClientSession, psp_url: str, payments: Sequence[Json]) -> list[Entry]:
+    headers, slots = {"Authorization": "Bearer sk_test_bezant_demo"}, asyncio.Semaphore(_AT_ONCE)
+
+    async def entry(intent_id: str) -> Entry:
+        async with slots:
+            intent = await _get(session, f"{psp_url}/v1/payment_intents/{intent_id}", headers)
+            refunds = await _get(session, f"{psp_url}/v1/refunds?payment_intent={intent_id}&limit=100", headers)
+        refunded = sum(refund["amount"] for refund in refunds["data"] if refund["status"] == "succeeded")
+        return Entry(intent_id, None, intent["currency"].upper(), intent["amount_received"], refunded)
+
+    known = [payment["psp_reference"] for payment in payments if payment["psp_reference"] is not None]
+    return list(await asyncio.gather(*map(entry, known)))
+
+
+async def _get(session: aiohttp.ClientSession, url: str, headers: dict[str, str]) -> Any:
+    async with session.get(url, headers=headers, raise_for_status=True) as response:
+        return await response.json()

@@ -1,0 +1,160 @@
+"""A demo from the first process to the last table."""
+
+import asyncio
+import shlex
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import aiohttp
+import msgspec
+from rich.console import Console
+
+from bezant.base.config import Settings
+from bezant.base.db import Database
+from bezant.base.errors import OperatorError
+from bezant.demo import report
+from bezant.demo.books import differences
+from bezant.demo.checkouts import Shopping, go_shopping
+from bezant.demo.shop import Shop
+from bezant.demo.stage import PspName, Stage, set_up
+from bezant.demo.summary import Summary, summarize
+from bezant.demo.tally import take
+from bezant.merchants.service import Merchants, NewMerchant
+from bezant.verify.report import Report
+from bezant.verify.run import verify
+
+_WATCH_S: Final = 1.0
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line asks for. Without a port the usual one is taken if it is free."""
+
+    payments: int
+    exits: bool
+    json_file: Path | None
+    psp: PspName
+    host: str
+    port: int | None
+
+
+async def play(settings: Settings, options: Options, out: Console, progress: Console) -> Summary:
+    """Set everything up, shop, show what came of it; then stay until cancelled, unless told to exit."""
+    began_at = time.monotonic()
+    async with set_up(settings, options.psp, options.host, options.port, progress) as stage:
+        merchant = await _merchant(settings, stage)
+        async with aiohttp.ClientSession() as session:
+            summary = await _shop_and_check(session, stage, merchant, options, progress, began_at)
+        report.show(summary, out)
+        if options.json_file is not None:
+            _write(options.json_file, summary)
+        if not options.exits:
+            report.show_way_on(_links(stage, merchant), curl(stage.api_url, merchant.secret_key), out)
+            with suppress(asyncio.CancelledError):
+                await _stay(stage)
+    return summary
+
+
+async def _shop_and_check(
+    session: aiohttp.ClientSession,
+    stage: Stage,
+    merchant: NewMerchant,
+    options: Options,
+    progress: Console,
+    began_at: float,
+) -> Summary:
+    shop = Shop(session, stage.api_url, merchant.secret_key)
+    shopping: Shopping = await go_shopping(shop, session, stage.psp, options.payments, uuid4().hex[:8], progress)
+    calls = shop.counts.calls
+    with progress.status("Reading everything back"):
+        tally = await take(shop)
+        psp_differences = await differences(session, stage.psp, stage.psp_url, tally.payments)
+    with progress.status("Verifying every invariant"):
+        verified = await _verified(stage)
+    stage.require_running()
+    return summarize(
+        psp=stage.psp,
+        merchant_id=merchant.merchant_id,
+        shopping=shopping,
+        counts=shop.counts,
+        calls_while_shopping=calls,
+        tally=tally,
+        psp_differences=psp_differences,
+        verified=verified,
+        urls=_urls(stage),
+        began_at=began_at,
+    )
+
+
+async def _merchant(settings: Settings, stage: Stage) -> NewMerchant:
+    async with _database(stage) as database:
+        return await Merchants(database, settings.rate_limit_per_s).create("Demo Shop", "USD", stage.psp)
+
+
+async def _verified(stage: Stage) -> Report:
+    async with _database(stage) as database:
+        return await verify(database)
+
+
+@asynccontextmanager
+async def _database(stage: Stage) -> AsyncIterator[Database]:
+    database = Database(stage.database_url, connections_max=1, application="bezant demo")
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def _stay(stage: Stage) -> None:
+    while True:
+        await asyncio.sleep(_WATCH_S)
+        stage.require_running()
+
+
+def _urls(stage: Stage) -> dict[str, str]:
+    behind = "/_simulator/charges" if stage.psp == "simulator" else "/v1/payment_intents"
+    return {
+        "api": f"{stage.api_url}/api/v1",
+        "reference": f"{stage.api_url}/docs",
+        "metrics": f"{stage.api_url}/metrics",
+        stage.psp: stage.psp_url + behind,
+    }
+
+
+def _links(stage: Stage, merchant: NewMerchant) -> dict[str, str]:
+    return {
+        **_urls(stage),
+        "merchant": merchant.merchant_id,
+        "secret key": merchant.secret_key,
+        "publishable key": merchant.publishable_key,
+    }
+
+
+def curl(api_url: str, secret_key: str) -> str:
+    """A payment to try by hand."""
+    body = {
+        "order_id": "ord_9x7k2m",
+        "amount": {"value": 4999, "currency": "USD"},
+        "payment_method": "pm_card_visa",
+        "capture_strategy": "manual",
+    }
+    return " \\\n    ".join(
+        (
+            f"curl -s {api_url}/api/v1/payments",
+            f"-H 'Authorization: Bearer {secret_key}'",
+            f"-H 'Idempotency-Key: {uuid4().hex[:12]}'",
+            "-H 'Content-Type: application/json'",
+            f"-d {shlex.quote(msgspec.json.encode(body).decode())}",
+        )
+    )
+
+
+def _write(path: Path, summary: Summary) -> None:
+    try:
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
+    except OSError as error:
+        raise OperatorError(f"{path} cannot be written: {error.strerror}.") from error

@@ -1,0 +1,114 @@
+"""What came of it all, read back through the API: payments, ledger, and the outcomes that nobody knew for a while."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from statistics import median
+from typing import Final
+
+import msgspec
+
+from bezant.demo.shop import Json, Shop
+
+_PAGE: Final = "100"
+_AT_ONCE: Final = 8
+
+
+class UnknownOutcome(msgspec.Struct, frozen=True):
+    """An attempt that the PSP did not answer for, and how its outcome was found out."""
+
+    attempt_id: str
+    operation: str
+    what_happened: str
+    resolved_by: str
+    outcome: str
+    took_s: float
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """The state of the merchant's world."""
+
+    payments: list[Json]
+    accounts: list[Json]
+    totals: dict[str, dict[str, int]]
+    unknown: list[UnknownOutcome]
+
+    @property
+    def states(self) -> dict[str, int]:
+        """How many payments are in each state."""
+        return dict(Counter(str(payment["status"]) for payment in self.payments).most_common())
+
+
+async def take(shop: Shop) -> Tally:
+    """Read everything back."""
+    payments = await all_payments(shop)
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def unknown_of(payment: Json) -> list[UnknownOutcome]:
+        async with slots:
+            timeline = await shop.get(f"/payments/{payment['payment_id']}/timeline")
+            return unknown_outcomes(timeline["data"])
+
+    found = await asyncio.gather(*(unknown_of(payment) for payment in payments))
+    trial = await shop.get("/ledger/trial_balance")
+    return Tally(payments, trial["accounts"], trial["totals"], [each for outcomes in found for each in outcomes])
+
+
+async def all_payments(shop: Shop) -> list[Json]:
+    """Every payment of the merchant, newest first."""
+    page = await shop.get("/payments", limit=_PAGE)
+    payments: list[Json] = list(page["data"])
+    while page["has_more"]:
+        page = await shop.get("/payments", limit=_PAGE, cursor=page["next_cursor"])
+        payments += page["data"]
+    return payments
+
+
+def unknown_outcomes(timeline: Sequence[Json]) -> list[UnknownOutcome]:
+    """The attempts in a payment's timeline whose first call was not answered as a PSP answers."""
+    found: list[UnknownOutcome] = []
+    for attempt in (item for item in timeline if item["type"] == "attempt"):
+        calls = [item for item in timeline if item["type"] == "psp_request" and item["attempt_id"] == attempt["id"]]
+        what_happened = _fault(calls[0]) if calls else "process ended before the call"
+        if what_happened is None:
+            continue
+        found.append(
+            UnknownOutcome(
+                attempt_id=attempt["id"],
+                operation=attempt["name"],
+                what_happened=what_happened,
+                resolved_by=_resolved_by(calls),
+                outcome=attempt["status"],
+                took_s=_seconds(calls),
+            )
+        )
+    return found
+
+
+def median_ms(durations_s: Sequence[float]) -> float:
+    """The median in milliseconds."""
+    return round(median(durations_s) * 1000, 1) if durations_s else 0.0
+
+
+def _fault(call: Json) -> str | None:
+    status = call["data"]["status"]
+    if status is None:
+        return "no answer in time" if call.get("detail") in ("TimeoutError", "CancelledError") else "connection lost"
+    if status >= 500 or status == 429:
+        return f"answered {status}"
+    return None
+
+
+def _resolved_by(calls: Sequence[Json]) -> str:
+    """The last usable call is what the outcome was read from."""
+    if any(call["name"].startswith("POST") for call in calls[1:]):
+        return "not there: sent again, same key"
+    return "looked up at the PSP" if len(calls) > 1 else "not yet"
+
+
+def _seconds(calls: Sequence[Json]) -> float:
+    if not calls:
+        return 0.0
+    first, last = (datetime.fromisoformat(call["at"]) for call in (calls[0], calls[-1]))
+    return round((last - first).total_seconds(), 1)
