@@ -1,22 +1,42 @@
 """A shop after a day with everything in it: each way a payment can go, over real HTTP with the simulator."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from tests.conftest import TEMPLATE
+from tests.support.databases import copied_database
 from tests.support.platform import Merchant, Platform, running_platform
 from tests.support.waiting import wait_until
 
 UNRESOLVED = "SELECT count(*) FROM payment_attempts WHERE status IN ('sending', 'pending', 'unknown')"
 
 
-@pytest.fixture(scope="module")
-def platform(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """The platform whose rows are looked at."""
-    home = tmp_path_factory.mktemp("home")
-    with running_platform(module_database_url, home, env={"BEZANT_PSP_TIMEOUT_S": "1"}) as platform:
-        trade(platform, platform.merchant())
-        trade(platform, platform.merchant("EUR", fee_basis_points=150, fee_fixed_minor=0))
+@pytest.fixture(scope="session")
+def traded(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a database in which two shops have traded. Nobody is connected: it can be copied."""
+    with copied_database(server_url, TEMPLATE) as url:
+        with traded_platform(url, tmp_path_factory.mktemp("home")):
+            pass
+        yield url
+
+
+@pytest.fixture
+def platform(database_url: str, tmp_path: Path) -> Iterator[Platform]:
+    """A platform on which two shops have traded, with its PSP still there."""
+    with traded_platform(database_url, tmp_path) as platform:
+        yield platform
+
+
+@contextmanager
+def traded_platform(database_url: str, home: Path) -> Iterator[Platform]:
+    with running_platform(database_url, home, env={"BEZANT_PSP_TIMEOUT_S": "1"}) as platform:
+        shops = [platform.merchant(), platform.merchant("EUR", fee_basis_points=150, fee_fixed_minor=0)]
+        with ThreadPoolExecutor(len(shops)) as threads:
+            list(threads.map(lambda shop: trade(platform, shop), shops))
         wait_until(lambda: platform.sql(UNRESOLVED)[0][0] == 0, 60, "every attempt to be resolved")
         yield platform
 
