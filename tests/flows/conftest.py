@@ -1,17 +1,25 @@
-"""One small platform per module: the simulator and two API processes on one database; each test is a new merchant."""
+"""One small platform per module: the simulator and an API process; each test is a new merchant."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.platform import Merchant, Platform, running_platform
+from tests.support.verification import assert_verified
 
 
 @pytest.fixture(scope="module")
 def platform(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """The platform that a module's tests share."""
-    with running_platform(module_database_url, tmp_path_factory.mktemp("home"), apis=2) as platform:
+    with running_platform(module_database_url, tmp_path_factory.mktemp("home")) as platform:
         yield platform
+
+
+@pytest.fixture(autouse=True)
+def _verified(platform: Platform) -> Iterator[None]:
+    """After each test everything that must hold does, re-derived from the rows."""
+    yield
+    assert_verified(platform.database_url)
 
 
 @pytest.fixture
