@@ -14,8 +14,11 @@ async def write(transaction: Transaction, changes: Changes) -> None:
     await store.update_payments(transaction, changes.payments_changed.values())
     await store.insert_refunds(transaction, changes.refunds_new.values())
     await store.update_refunds(transaction, changes.refunds_changed.values())
-    # First what leaves the set of unresolved attempts, then what enters it.
-    await store.update_attempts(transaction, changes.attempts_changed.values())
+    # First what leaves the set of unresolved attempts, then what enters it: a payment may have only one of them, and
+    # within a statement rows are written in the order of their ids.
+    changed = changes.attempts_changed.values()
+    await store.update_attempts(transaction, [a for a in changed if not a.is_unresolved])
+    await store.update_attempts(transaction, [a for a in changed if a.is_unresolved])
     await store.insert_attempts(transaction, changes.attempts_new.values())
     if changes.breaks:
         rows = [
