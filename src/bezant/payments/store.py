@@ -108,7 +108,8 @@ SELECT {_columns(Refund, "r")} {_WANTED}
 INNER JOIN refunds AS r ON r.id = wanted.id AND r.merchant_id = wanted.merchant_id
 """
 _REFUNDS_OF = (
-    f"SELECT {_columns(Refund, 'r')} FROM refunds AS r WHERE r.payment_id = $2 AND r.merchant_id = $1 ORDER BY r.id"
+    f"SELECT {_columns(Refund, 'r')} FROM refunds AS r WHERE r.payment_id = $2 AND r.merchant_id = $1 "
+    "ORDER BY r.created_at, r.id"
 )
 
 _INSERT_PAYMENTS = _insert("payments", _PAYMENT_BIRTH)
