@@ -14,8 +14,8 @@ async def write(transaction: Transaction, changes: Changes) -> None:
     await store.update_payments(transaction, changes.payments_changed.values())
     await store.insert_refunds(transaction, changes.refunds_new.values())
     await store.update_refunds(transaction, changes.refunds_changed.values())
-    # First what leaves the set of unresolved attempts, then what enters it: a payment may have only one of them, and
-    # within a statement rows are written in the order of their ids.
+    # First what leaves the set of unresolved attempts, then what enters it: within one statement the unique index, which
+    # allows one per payment, would see them in any order.
     changed = changes.attempts_changed.values()
     await store.update_attempts(transaction, [a for a in changed if not a.is_unresolved])
     await store.update_attempts(transaction, [a for a in changed if a.is_unresolved])
