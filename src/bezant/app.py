@@ -1,5 +1,6 @@
 """The composition root: joins everything once, at the start."""
 
+import gc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -90,6 +91,7 @@ class Services:
         """Open and begin; at the end begin nothing new, finish what is in flight, close."""
         await self.database.open()
         self.schedule.start()
+        _collect_garbage_seldom()
         try:
             yield self
         finally:
@@ -102,6 +104,13 @@ class Services:
     async def ready(self) -> None:
         """Whether requests can be served: the database answers and has this version's schema."""
         await require_current(self.url)
+
+
+def _collect_garbage_seldom() -> None:
+    """What lives as long as the process is never looked at again, and young objects less often: a tenth of the CPU."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def create_services(settings: Settings, transport: Transport | None = None) -> Services:
