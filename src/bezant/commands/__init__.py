@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bezant import __version__
-from bezant.commands import bench, database, demo, merchants, serve, simulator, verify, worker
+from bezant.commands import attempts, bench, database, demo, merchants, serve, simulator, verify, worker
 
 cli = typer.Typer(
     help="Bezant: a self-hosted payment system on PostgreSQL.",
@@ -28,6 +28,7 @@ cli.add_typer(bench.group, name="bench")
 cli.add_typer(database.group, name="database")
 cli.add_typer(merchants.merchants, name="merchant")
 cli.add_typer(merchants.keys, name="key")
+cli.add_typer(attempts.attempts, name="attempts")
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,8 +1,8 @@
-"""`bezant merchant create` and `bezant key create|list|revoke`."""
+"""`bezant merchant create|activate|suspend|close` and `bezant key create|list|revoke`."""
 
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 import typer
@@ -46,6 +46,24 @@ def create_merchant(
     _print(_with_merchants(lambda service: service.create(name, currency, psp)), json)
 
 
+@merchants.command("activate")
+def activate_merchant(merchant: Merchant) -> None:
+    """Let a merchant take payments again."""
+    _set_status(merchant, "active")
+
+
+@merchants.command("suspend")
+def suspend_merchant(merchant: Merchant) -> None:
+    """Stop new payments; refunds and reads go on."""
+    _set_status(merchant, "suspended")
+
+
+@merchants.command("close")
+def close_merchant(merchant: Merchant) -> None:
+    """Stop everything but reads."""
+    _set_status(merchant, "closed")
+
+
 @keys.command("create")
 def create_key(
     merchant: Merchant,
@@ -77,6 +95,11 @@ def revoke_key(merchant: Merchant, key: Annotated[str, typer.Argument(help="The 
     """Revoke a key: it moves nothing from now on."""
     _with_merchants(lambda service: service.revoke(merchant, key))
     typer.echo(f"revoked {key}")
+
+
+def _set_status(merchant: str, status: Literal["active", "suspended", "closed"]) -> None:
+    _with_merchants(lambda service: service.set_status(merchant, status))
+    typer.echo(f"{merchant} is {status}")
 
 
 def _with_merchants(work: Callable[[Merchants], Awaitable[T]]) -> T:

@@ -27,6 +27,7 @@ class AttemptView(msgspec.Struct, frozen=True):
 
     attempt_id: str
     payment_id: str
+    merchant_id: str
     operation: str
     amount: Money
     status: str
@@ -68,6 +69,14 @@ class Resolution:
         """Attempts that wait for a person; of all merchants where None is given."""
         async with self._database.connection() as connection:
             return [attempt_view(a) for a in await store.stuck(connection, merchant_id, _STUCK_MAX)]
+
+    async def merchant_of(self, attempt_id: UUID) -> UUID:
+        """Whose an attempt is, for an operator. Raises NotFound."""
+        async with self._database.connection() as connection:
+            merchant_id = await store.merchant_of_attempt(connection, attempt_id)
+        if merchant_id is None:
+            raise NotFound("There is no such attempt.")
+        return merchant_id
 
     async def resolve(self, merchant_id: UUID, attempt_id: UUID, resolved: ResolveAttempt, actor: str) -> Reply:
         """Record what a person says as the attempt's outcome, with state, journal, event and audit in one transaction.
@@ -128,6 +137,7 @@ def attempt_view(attempt: Attempt) -> AttemptView:
     return AttemptView(
         attempt_id=ids.show(ids.ATTEMPT, attempt.id),
         payment_id=ids.show(ids.PAYMENT, attempt.payment_id),
+        merchant_id=ids.show(ids.MERCHANT, attempt.merchant_id),
         operation=attempt.operation,
         amount=Money(attempt.amount_minor, attempt.currency),
         status=attempt.status,

@@ -153,6 +153,7 @@ WHERE a.status IN ('sending', 'pending', 'unknown') AND a.stuck_at IS NOT NULL
     AND ($1::uuid IS NULL OR a.merchant_id = $1)
 ORDER BY a.created_at LIMIT $2
 """
+_MERCHANT_OF_ATTEMPT = "SELECT a.merchant_id FROM payment_attempts AS a WHERE a.id = $1"
 _LIST = f"""
 SELECT {_columns(Payment, "p")} FROM payments AS p
 WHERE p.merchant_id = $1 AND ($2::uuid IS NULL OR p.id < $2)
@@ -274,6 +275,11 @@ async def overdue(connection: Connection, limit: int) -> list[Key]:
 async def stuck(connection: Connection, merchant_id: UUID | None, limit: int) -> list[Attempt]:
     """Attempts that wait for a person, oldest first; of all merchants where None is given."""
     return [Attempt(*row) for row in await connection.fetch(_STUCK, merchant_id, limit)]
+
+
+async def merchant_of_attempt(connection: Connection, attempt_id: UUID) -> UUID | None:
+    """Whose an attempt is, for an operator, who acts for all merchants."""
+    return await connection.fetchval(_MERCHANT_OF_ATTEMPT, attempt_id)
 
 
 async def page(
