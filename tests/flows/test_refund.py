@@ -161,9 +161,7 @@ def test_refund_that_comes_back_is_owed_to_the_merchant_again(shop: Merchant, pl
     assert shop.event_types(payment_id)[-1] == "refund.failed"
 
 
-def test_money_of_a_refund_that_came_back_can_be_refunded_again_at_our_side(
-    shop: Merchant, platform: Platform
-) -> None:
+def test_money_of_a_refund_that_came_back_can_be_refunded_again_at_our_side(shop: Merchant, platform: Platform) -> None:
     payment_id = shop.create()["payment_id"]
     refund = shop.do(payment_id, "refunds", value=4_000).json
     _refund_fails_late(platform, refund["refund_id"])

@@ -33,20 +33,20 @@ ELSEWHERE: Final = {
 
 
 @pytest.fixture(scope="module")
-def fast_platform(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """Its PSP calls time out soon."""
     env = {"BEZANT_PSP_TIMEOUT_S": "2", "BEZANT_SYNC_INTERVAL_S": "0.1"}
-    with running_platform(module_database_url, tmp_path_factory.mktemp("home"), async_delay_s=0.2, env=env) as platform:
-        yield platform
+    with running_platform(module_database_url, tmp_path_factory.mktemp("home"), async_delay_s=0.2, env=env) as running:
+        yield running
 
 
-def test_random_lives_agree_with_the_model_and_everything_is_visited(fast_platform: Platform) -> None:
+def test_random_lives_agree_with_the_model_and_everything_is_visited(platform: Platform) -> None:
     visited = Visited()
 
     class Machine(Shopping):
-        platform = fast_platform
+        pass
 
-    Machine.visited = visited
+    Machine.platform, Machine.visited = platform, visited
     quiet = settings(
         max_examples=EXAMPLES,
         stateful_step_count=STEPS,
@@ -60,12 +60,12 @@ def test_random_lives_agree_with_the_model_and_everything_is_visited(fast_platfo
         machine = Machine()
         walk(machine)
         machine.teardown()
-    refuse_bad_requests(fast_platform, visited)
-    refuse_while_in_flight(fast_platform.merchant(), visited)
-    refuse_by_merchant_and_key(fast_platform, visited)
+    refuse_bad_requests(platform, visited)
+    refuse_while_in_flight(platform.merchant(), visited)
+    refuse_by_merchant_and_key(platform, visited)
     assert visited.steps == {(old, new) for old, news in LEGAL.items() for new in news}
-    assert visited.refusals == documented_refusals(fast_platform) - {
-        refusal for refusal in documented_refusals(fast_platform) if refusal[1] in ELSEWHERE
+    assert visited.refusals == documented_refusals(platform) - {
+        refusal for refusal in documented_refusals(platform) if refusal[1] in ELSEWHERE
     }
 
 
