@@ -111,7 +111,7 @@ def status_word(charge: Charge) -> str:
 def charge_view(charge: Charge, base_url: str) -> ChargeView:
     """The charge for the wire; a page for the customer is shown while one is awaited."""
     first = charge.operations[0]
-    with_it = [o for o in charge.operations[1:2] if o.reference == first.reference and o.kind is Kind.CAPTURE]
+    with_it = [o for o in charge.operations[1:] if o.reference == first.reference and o.kind is Kind.CAPTURE]
     captured = sum(o.amount for o in with_it if o.status is OperationStatus.SUCCEEDED)
     waits = charge.stage is Stage.CUSTOMER_ACTION
     return ChargeView(
