@@ -3,16 +3,15 @@
 import asyncio
 import ctypes
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
-
-import aiohttp
 
 from bezant.base.errors import OperatorError
 
@@ -40,25 +39,14 @@ class Child:
                 preexec_fn=_end_with_parent(),
             )
 
-    async def answers(self, session: aiohttp.ClientSession, url: str) -> None:
-        """Wait until `url` is answered. Raises OperatorError where the process ends before, or takes too long."""
-
-        async def is_there() -> bool:
-            try:
-                async with session.get(url, timeout=aiohttp.ClientTimeout(total=2)) as response:
-                    return response.status < 500
-            except (aiohttp.ClientError, TimeoutError):
-                return False
-
-        await self._wait_until(is_there)
-
-    async def says(self, words: str) -> None:
-        """Wait until its log holds `words`. Raises OperatorError as `answers`."""
-
-        async def is_there() -> bool:
-            return words in self._written()
-
-        await self._wait_until(is_there)
+    async def says(self, words: str | re.Pattern[str]) -> None:
+        """Wait until its log holds `words`. Raises OperatorError where the process ends before, or takes too long."""
+        give_up_at = time.monotonic() + _START_TIMEOUT_S
+        while re.search(words, self._written()) is None:
+            self.require_running()
+            if time.monotonic() >= give_up_at:
+                raise OperatorError(f"The {self.name} did not start within {_START_TIMEOUT_S:g} s. {self._tail()}")
+            await asyncio.sleep(_POLL_S)
 
     async def stop(self) -> None:
         """SIGTERM, which drains; SIGKILL if that takes too long."""
@@ -74,14 +62,6 @@ class Child:
         """Raises OperatorError with the end of its log if the process has ended."""
         if self._process.poll() is not None:
             raise OperatorError(f"The {self.name} ended by itself (status {self._process.returncode}). {self._tail()}")
-
-    async def _wait_until(self, is_there: Callable[[], Awaitable[bool]]) -> None:
-        give_up_at = time.monotonic() + _START_TIMEOUT_S
-        while not await is_there():
-            self.require_running()
-            if time.monotonic() >= give_up_at:
-                raise OperatorError(f"The {self.name} did not start within {_START_TIMEOUT_S:g} s. {self._tail()}")
-            await asyncio.sleep(_POLL_S)
 
     def _written(self) -> str:
         return self._log.read_text(errors="replace")

@@ -18,8 +18,8 @@ from bezant.base.db import Database
 from bezant.base.errors import OperatorError
 from bezant.demo import report
 from bezant.demo.books import differences
-from bezant.demo.checkouts import Shopping, go_shopping
-from bezant.demo.shop import Shop
+from bezant.demo.checkouts import go_shopping
+from bezant.demo.shop import Shop, StoryFailed
 from bezant.demo.stage import PspName, Stage, set_up
 from bezant.demo.summary import Summary, summarize
 from bezant.demo.tally import take
@@ -46,8 +46,12 @@ async def play(settings: Settings, options: Options, out: Console, progress: Con
     began_at = time.monotonic()
     async with set_up(settings, options.psp, options.host, options.port, progress) as stage:
         merchant = await _merchant(settings, stage)
-        async with aiohttp.ClientSession() as session:
-            summary = await _shop_and_check(session, stage, merchant, options, progress, began_at)
+        try:
+            summary = await _shop_and_check(stage, merchant, options, progress, began_at)
+        except (StoryFailed, aiohttp.ClientError, TimeoutError) as error:
+            stage.require_running()
+            logs = settings.home / "demo"
+            raise OperatorError(f"The demo cannot go on: {error or type(error).__name__}. See {logs}.") from error
         report.show(summary, out)
         if options.json_file is not None:
             _write(options.json_file, summary)
@@ -59,19 +63,15 @@ async def play(settings: Settings, options: Options, out: Console, progress: Con
 
 
 async def _shop_and_check(
-    session: aiohttp.ClientSession,
-    stage: Stage,
-    merchant: NewMerchant,
-    options: Options,
-    progress: Console,
-    began_at: float,
+    stage: Stage, merchant: NewMerchant, options: Options, progress: Console, began_at: float
 ) -> Summary:
-    shop = Shop(session, stage.api_url, merchant.secret_key)
-    shopping: Shopping = await go_shopping(shop, session, stage.psp, options.payments, uuid4().hex[:8], progress)
-    calls = shop.counts.calls
-    with progress.status("Reading everything back"):
-        tally = await take(shop)
-        psp_differences = await differences(session, stage.psp, stage.psp_url, tally.payments)
+    async with aiohttp.ClientSession() as session:
+        shop = Shop(session, stage.api_url, merchant.secret_key)
+        shopping = await go_shopping(shop, session, stage.psp, options.payments, uuid4().hex[:8], progress)
+        calls = shop.counts.calls
+        with progress.status("Reading everything back"):
+            tally = await take(shop)
+            psp_differences = await differences(session, stage.psp, stage.psp_url, tally.payments)
     with progress.status("Verifying every invariant"):
         verified = await _verified(stage)
     stage.require_running()

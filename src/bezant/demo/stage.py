@@ -2,14 +2,14 @@
 
 import asyncio
 import os
+import re
 import shutil
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, Literal
 
-import aiohttp
 import msgspec
 from rich.console import Console
 
@@ -27,6 +27,8 @@ PSP_TIMEOUT_S: Final = "2"
 _API_PORT: Final = 8080
 _PSP_PORTS: Final = {"simulator": 8090, "stripe": 8420}
 _LOOPBACK: Final = "127.0.0.1"
+_LISTENS: Final = re.compile("listening on http|[Rr]unning on http")
+"""What the simulator, uvicorn and localstripe say once they listen."""
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +38,6 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     api_url: str
     psp: PspName
     psp_url: str
-    environment: Mapping[str, str]
     children: tuple[Child, ...]
 
     def require_running(self) -> None:
@@ -50,48 +51,70 @@ async def set_up(
     settings: Settings, psp: PspName, host: str, port: int | None, console: Console
 ) -> AsyncIterator[Stage]:
     """Start everything; at the end the API drains first, then the jobs, the PSP and the database."""
-    program = _localstripe() if psp == "stripe" else None
+    psp_command = _psp_command(psp, settings.home)
     async with AsyncExitStack() as cleanup:
-        session = await cleanup.enter_async_context(aiohttp.ClientSession())
         cleanup.callback(lambda: console.print("[dim]everything that was started has ended[/]"))
         with console.status("Starting the database"):
             database_url = await _database(settings, cleanup)
             applied = await migrate(database_url)
         console.print(f"[green]ready[/]  database   {len(applied)} migrations applied")
-        logs = settings.home / "demo"
-        logs.mkdir(mode=0o700, exist_ok=True)
-        with console.status("Starting the payment provider, the API and its background jobs"):
-            psp_port = port_to_use(_LOOPBACK, _PSP_PORTS[psp])
-            psp_url = f"http://{_LOOPBACK}:{psp_port}"
-            environment = _environment(settings, psp, psp_url)
-            command = _psp_command(program, psp_port, settings.home)
-            provider = _start(cleanup, Child(psp, command, environment, logs / f"{psp}.log"))
-            api_port = port_to_use(host, _API_PORT) if port is None else port
-            worker = _start(cleanup, Child("worker", bezant_command("worker"), environment, logs / "worker.log"))
-            serve = bezant_command("serve", "--no-jobs", "--host", host, "--port", str(api_port))
-            api = _start(cleanup, Child("API", serve, environment, logs / "api.log"))
-            api_url = f"http://{host}:{api_port}"
-            health = "/healthz" if psp == "simulator" else "/v1/balance"
-            await asyncio.gather(
-                provider.answers(session, psp_url + health),
-                worker.says("worker running"),
-                api.answers(session, f"{api_url}/readyz"),
-            )
+        launch = _Launch(cleanup, settings.home / "demo")
+        with console.status("Starting the payment provider"):
+            provider, psp_port = await launch.listening(psp, psp_command, {}, _LOOPBACK, _PSP_PORTS[psp])
+        psp_url = f"http://{_LOOPBACK}:{psp_port}"
         console.print(f"[green]ready[/]  {psp:<10} {psp_url}")
+        environment = _environment(settings, psp, psp_url)
+        serve = bezant_command("serve", "--no-jobs", "--host", host)
+        with console.status("Starting the API and the background jobs"):
+            worker = launch.start("worker", bezant_command("worker"), environment)
+            api, api_port = await launch.listening("API", serve, environment, host, port or _API_PORT, port is not None)
+            await worker.says("worker running")
+        api_url = f"http://{host}:{api_port}"
         console.print(f"[green]ready[/]  API        {api_url}\n[green]ready[/]  worker")
         yield Stage(
-            database_url=database_url,
-            api_url=api_url,
-            psp=psp,
-            psp_url=psp_url,
-            environment=environment,
-            children=(provider, worker, api),
+            database_url=database_url, api_url=api_url, psp=psp, psp_url=psp_url, children=(provider, worker, api)
         )
 
 
-def _start(cleanup: AsyncExitStack, child: Child) -> Child:
-    cleanup.push_async_callback(child.stop)
-    return child
+class _Launch:
+    """Starts children that are stopped, in reverse order, when the demo ends."""
+
+    def __init__(self, cleanup: AsyncExitStack, logs: Path) -> None:
+        logs.mkdir(mode=0o700, exist_ok=True)
+        self._cleanup = cleanup
+        self._logs = logs
+
+    def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Child:
+        """Start without waiting."""
+        child = Child(name, command, environment or os.environ, self._logs / f"{name.lower()}.log")
+        self._cleanup.push_async_callback(child.stop)
+        return child
+
+    async def listening(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        host: str,
+        port: int,
+        is_fixed: bool = False,
+    ) -> tuple[Child, int]:
+        """Start it on `port`, or if that is taken and not fixed on a free one, and wait until it says that it listens.
+
+        What it says is waited for, not an answer: who answers on a port may be somebody else.
+        """
+        for is_last in (is_fixed, True):
+            port = port if is_fixed else port_to_use(host, port)
+            child = self.start(name, [*command, "--port", str(port)], environment)
+            try:
+                await child.says(_LISTENS)
+            except OperatorError:
+                if is_last:
+                    raise
+                port = 0  # somebody was faster
+                continue
+            return child, port
+        raise AssertionError("the last try either listens or raises")
 
 
 async def _database(settings: Settings, cleanup: AsyncExitStack) -> str:
@@ -118,10 +141,10 @@ def _environment(settings: Settings, psp: PspName, psp_url: str) -> dict[str, st
     return environment
 
 
-def _psp_command(localstripe: str | None, port: int, home: Path) -> list[str]:
-    if localstripe is not None:
-        return [localstripe, "--from-scratch", "--port", str(port)]
-    return bezant_command("simulator", "--port", str(port), "--state", str(home / "simulator"))
+def _psp_command(psp: PspName, home: Path) -> list[str]:
+    if psp == "stripe":
+        return [_localstripe(), "--from-scratch"]
+    return bezant_command("simulator", "--state", str(home / "simulator"))
 
 
 def _localstripe() -> str:
