@@ -25,6 +25,7 @@ from bezant.payments.states import Status
 from bezant.web import Call, Page, PageQuery, Reply, Route
 
 _STATE_ERRORS = {
+    403: ("forbidden", "merchant_inactive"),
     409: ("invalid_state", "attempt_in_progress", "idempotency_key_in_use"),
     422: ("idempotency_key_reused", "amount_too_large", "currency_mismatch", "card_data_refused"),
     504: ("outcome_unknown",),
@@ -70,7 +71,6 @@ class PaymentsApi:
                 responses=payment_replies,
                 errors={
                     **_STATE_ERRORS,
-                    403: ("forbidden", "merchant_inactive"),
                     422: ("idempotency_key_reused", "unsupported_currency", "unknown_psp", "card_data_refused"),
                 },
             ),

@@ -5,7 +5,14 @@ from uuid import UUID
 
 import msgspec
 
-from bezant.payments.command import Scene, invalid_state, refuse_while_unresolved, required_payment, take_lease
+from bezant.payments.command import (
+    Scene,
+    invalid_state,
+    refuse_when_closed,
+    refuse_while_unresolved,
+    required_payment,
+    take_lease,
+)
 from bezant.payments.rules import Changes, cancel_unconfirmed, start
 from bezant.payments.states import Attempt, AttemptStatus, Origin, Payment, Status
 from bezant.psp.contract import Operation
@@ -18,9 +25,11 @@ class CancelPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 def decide(scene: Scene) -> Attempt | None:
     """An attempt to cancel; none where no PSP has heard of the payment, which is then canceled at once.
 
-    Raises NotFound, Busy (`attempt_in_progress`), Conflict (`invalid_state`).
+    Raises NotFound, Forbidden (`merchant_inactive` when closed), Busy (`attempt_in_progress`), Conflict
+    (`invalid_state`).
     """
     payment = required_payment(scene)
+    refuse_when_closed(scene)
     if payment.status == Status.PENDING:
         awaited = supersede(scene.changes, payment, scene.attempts)
         refuse_while_unresolved(scene)

@@ -7,6 +7,7 @@ from bezant.payments.command import (
     Scene,
     amount_within,
     invalid_state,
+    refuse_when_closed,
     refuse_while_unresolved,
     required_payment,
     take_lease,
@@ -27,12 +28,13 @@ class CapturePayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 def decide(scene: Scene) -> Attempt | None:
     """Reserve the amount and make the attempt.
 
-    Raises NotFound, Busy (`attempt_in_progress`), Conflict (`invalid_state`), Unprocessable (`amount_too_large`,
-    `currency_mismatch`, `multi_capture_unsupported`).
+    Raises NotFound, Forbidden (`merchant_inactive` when closed), Busy (`attempt_in_progress`), Conflict
+    (`invalid_state`), Unprocessable (`amount_too_large`, `currency_mismatch`, `multi_capture_unsupported`).
     """
     payment = required_payment(scene)
     body = scene.command.body
     assert isinstance(body, CapturePayment)
+    refuse_when_closed(scene)
     refuse_while_unresolved(scene)
     if payment.capturable_minor == 0:
         raise invalid_state(payment, "captured")

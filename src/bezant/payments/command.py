@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from bezant.base.errors import Busy, Conflict, NotFound, Unprocessable
+from bezant.base.errors import Busy, Conflict, Forbidden, NotFound, Unprocessable
 from bezant.base.money import Money
 from bezant.idempotency.claims import Claim
 from bezant.merchants.access import Access
@@ -47,6 +47,12 @@ def required_payment(scene: Scene) -> Payment:
     if scene.payment is None or scene.payment.merchant_id != scene.command.merchant_id:
         raise NotFound("There is no such payment.")
     return scene.payment
+
+
+def refuse_when_closed(scene: Scene) -> None:
+    """Raises Forbidden where the merchant is closed: what he has left is given back by itself when it is overdue."""
+    if scene.access.merchant_status == "closed":
+        raise Forbidden("merchant_inactive", "The merchant is closed: only reads are left.")
 
 
 def refuse_while_unresolved(scene: Scene) -> None:

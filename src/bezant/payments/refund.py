@@ -5,8 +5,15 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from bezant.base.errors import Forbidden, Unprocessable
-from bezant.payments.command import Scene, amount_within, invalid_state, required_payment, take_lease
+from bezant.base.errors import Unprocessable
+from bezant.payments.command import (
+    Scene,
+    amount_within,
+    invalid_state,
+    refuse_when_closed,
+    required_payment,
+    take_lease,
+)
 from bezant.payments.create import AmountInput
 from bezant.payments.rules import reserve_refund
 from bezant.payments.states import Attempt, Origin
@@ -28,8 +35,7 @@ def decide(scene: Scene) -> Attempt | None:
     payment = required_payment(scene)
     body = scene.command.body
     assert isinstance(body, CreateRefund)
-    if scene.access.merchant_status == "closed":
-        raise Forbidden("merchant_inactive", "The merchant is closed.")
+    refuse_when_closed(scene)
     if payment.captured_minor == 0:
         raise invalid_state(payment, "refunded")
     if payment.refundable_minor == 0:
