@@ -6,6 +6,7 @@ background and a restart changes nothing.
 
 import secrets
 from collections.abc import Iterable
+from itertools import islice
 
 import msgspec
 
@@ -54,6 +55,16 @@ class Book:
         for charge in self._charges.values():
             self._advance(charge, now)
             yield charge
+
+    def page(self, after: str | None, limit: int, now: float) -> list[Charge]:
+        """At most `limit` charges, oldest first, that came after the charge of that id; None starts at the first."""
+        following = iter(self._charges)
+        if after is not None:
+            next((charge_id for charge_id in following if charge_id == after), None)
+        found = [self._charges[charge_id] for charge_id in islice(following, limit)]
+        for charge in found:
+            self._advance(charge, now)
+        return found
 
     def by_reference(self, reference: str, now: float) -> list[tuple[Charge, Operation]]:
         """The operations that carry the caller's reference."""

@@ -1,8 +1,8 @@
-"""The control plane, for checks from outside: what the PSP itself believes, and how it shall behave. Never used by a
-connector.
+"""The control plane, for checks from outside: what the PSP itself believes, and how it shall behave. No payment is made
+through it.
 
-GET /_simulator/charges (`reference=` and `payment_reference=` narrow it), POST /_simulator/reset, GET and POST
-/_simulator/settings.
+GET /_simulator/charges (`reference=` and `payment_reference=` narrow it; `limit=` and `after=` an id give a page of
+it), POST /_simulator/reset, GET and POST /_simulator/settings.
 """
 
 from datetime import UTC, datetime
@@ -67,6 +67,9 @@ def answer(world: World, request: HttpRequest) -> Reply:
 
 
 def _wanted(world: World, request: HttpRequest) -> list[Charge]:
+    limit = request.parameter("limit") if request.query else None
+    if limit is not None and limit.isdecimal():
+        return world.book.page(request.parameter("after"), int(limit), world.now())
     reference = request.parameter("reference") if request.query else None
     payment = request.parameter("payment_reference") if request.query else None
     return [

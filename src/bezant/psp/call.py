@@ -8,7 +8,7 @@ way is an unknown outcome, never a failure.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -23,6 +23,7 @@ from bezant.psp.contract import (
     Call,
     Connector,
     Credentials,
+    Holding,
     Operation,
     Outcome,
     PspRefusedToProcess,
@@ -125,6 +126,21 @@ class Caller:
     async def fetch(self, psp: str, ask: Ask) -> Called:
         """Ask the PSP what became of it. Moves no money."""
         return await self._run(psp, self._endpoint(psp).connector.fetch, ask, None)
+
+    async def holdings(self, psp: str, after: str | None) -> Sequence[Holding]:
+        """A page of the PSP's charges, behind the charge `after`. Raises PspSilence, also where it has no such list."""
+        endpoint = self._endpoint(psp)
+        if endpoint.connector.holdings is None:
+            raise PspSilence(f"{psp} has no list of its charges")
+        if transaction_is_open():
+            raise AssertionError("a transaction is open across a call to a PSP")
+        exchange = _Exchange(endpoint, self._transport, psp, Operation.AUTHORIZE, None)
+        async with self._slots:
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    return await endpoint.connector.holdings(after, exchange.send)
+            except (PspRefusedToProcess, TimeoutError, OSError, aiohttp.ClientError, msgspec.ValidationError) as fault:
+                raise PspSilence(str(fault) or type(fault).__name__) from fault
 
     def _endpoint(self, psp: str) -> Endpoint:
         endpoint = self.endpoints.get(psp)

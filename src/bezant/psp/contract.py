@@ -6,7 +6,7 @@ no state. `psp/call.py` owns time-outs, connections, redaction and the checks of
 lets through as an exception means that the outcome is unknown.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Literal, Protocol
 from uuid import UUID
@@ -119,6 +119,17 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     contradiction: str | None = None
 
 
+class Holding(msgspec.Struct, frozen=True, kw_only=True):
+    """What a PSP holds of one charge, by its own books. `reference`: the attempt's, as it was sent."""
+
+    psp_reference: str
+    reference: str
+    currency: str
+    authorized_minor: int
+    captured_minor: int
+    refunded_minor: int
+
+
 class PspRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP request of a connector.
 
@@ -197,6 +208,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Call = Callable[[Ask, Send], Awaitable[Outcome]]
+Holdings = Callable[[str | None, Send], Awaitable[Sequence[Holding]]]
 
 
 class Connector(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,6 +223,11 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     refund: Call
     fetch: Call
     """The outcome of `ask` by evidence alone: reads, never moves money. NOT_FOUND where the PSP holds nothing of it."""
+    holdings: Holdings | None = None
+    """A page of all charges, oldest first, that come after the charge of this name; nothing after the last.
+
+    For `bezant verify --psp`, where the PSP can list everything. Without it each payment is asked for.
+    """
 
     def of(self, operation: Operation) -> Call:
         """The call that performs `operation`."""

@@ -6,7 +6,7 @@ operation can be looked up by our reference, a refused one too, though not at on
 sets (`--visibility-lag`), at most `VISIBILITY_LAG_S`. Reads by the PSP's own id do not lag.
 """
 
-from bezant.connectors.simulator.calls import authenticate, authorize, cancel, capture, fetch, refund
+from bezant.connectors.simulator.calls import authenticate, authorize, cancel, capture, fetch, holdings, refund
 from bezant.psp.contract import Connector, Manifest, Operation, Resolution
 
 REPLAY_S = 23 * 3600
@@ -34,4 +34,5 @@ CONNECTOR = Connector(
     cancel=cancel,
     refund=refund,
     fetch=fetch,
+    holdings=holdings,
 )

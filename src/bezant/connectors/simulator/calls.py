@@ -1,9 +1,9 @@
-"""The simulator's five calls: build the request, read the answer.
+"""The simulator's five calls and its list of charges: build the request, read the answer.
 
 An answer of another shape, or about something else than what was asked, is no answer: the outcome is unknown.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 from urllib.parse import quote
 
@@ -16,6 +16,7 @@ from bezant.psp.contract import (
     Ask,
     Credentials,
     Failure,
+    Holding,
     NextAction,
     Operation,
     Outcome,
@@ -28,6 +29,8 @@ from bezant.psp.contract import (
 
 CHARGES: Final = "/v1/charges"
 OPERATIONS: Final = "/v1/operations"
+FACTS: Final = "/_simulator/charges"
+PAGE_MAX: Final = 200
 
 Body = TypeVar("Body")
 
@@ -86,6 +89,23 @@ async def fetch(ask: Ask, send: Send) -> Outcome:
     if len(found) > 1:
         raise PspSilence(f"{len(found)} operations carry one reference")
     return _operation(ask, found[0]) if found else _not_found(ask)
+
+
+async def holdings(after: str | None, send: Send) -> Sequence[Holding]:
+    """A page of everything that the simulator holds, from its control plane."""
+    query = {"limit": str(PAGE_MAX)} | ({} if after is None else {"after": after})
+    response = await send(PspRequest(method="GET", path=FACTS, query=query))
+    return [
+        Holding(
+            psp_reference=fact.id,
+            reference=fact.reference,
+            currency=fact.currency,
+            authorized_minor=fact.amount_authorized,
+            captured_minor=fact.amount_captured,
+            refunded_minor=fact.amount_refunded,
+        )
+        for fact in _read(response, mapping.ChargeFacts).data
+    ]
 
 
 async def _fetch_authorization(ask: Ask, send: Send) -> Outcome:

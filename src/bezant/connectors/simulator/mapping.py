@@ -73,6 +73,23 @@ class OperationList(msgspec.Struct, frozen=True):
     data: tuple[Operation, ...]
 
 
+class ChargeFact(msgspec.Struct, frozen=True):
+    """A charge as the simulator's control plane lists it: what it believes itself."""
+
+    id: str
+    reference: str
+    currency: str
+    amount_authorized: int
+    amount_captured: int
+    amount_refunded: int
+
+
+class ChargeFacts(msgspec.Struct, frozen=True):
+    """A page of that list."""
+
+    data: tuple[ChargeFact, ...]
+
+
 STATUS: Final[Mapping[str, Verdict]] = {
     "succeeded": Verdict.APPROVED,
     "failed": Verdict.DECLINED,
