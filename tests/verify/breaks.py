@@ -26,7 +26,7 @@ def _also(*names: str) -> frozenset[str]:
 
 _CAPTURED: Final = "(SELECT id FROM payments WHERE status = 'captured' AND released_minor = 0 ORDER BY id LIMIT 1)"
 _AUTHORIZED: Final = "(SELECT id FROM payments WHERE status = 'authorized' ORDER BY id LIMIT 1)"
-_PARTLY: Final = "(SELECT id FROM payments WHERE captured_minor = 100 ORDER BY id LIMIT 1)"
+_PARTLY: Final = "(SELECT id FROM payments WHERE captured_minor = 100 AND fee_fixed_minor = 30 ORDER BY id LIMIT 1)"
 _REFUND: Final = "(SELECT id FROM refunds WHERE status = 'succeeded' ORDER BY id LIMIT 1)"
 _REFUND_JOURNAL: Final = "(SELECT id FROM ledger_journals WHERE kind = 'refund' ORDER BY id LIMIT 1)"
 _CAPTURE_JOURNAL: Final = "(SELECT id FROM ledger_journals WHERE kind = 'capture' ORDER BY id LIMIT 1)"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def traded_platform(database_url: str, home: Path) -> Iterator[Platform]:
     with running_platform(database_url, home, env={"BEZANT_PSP_TIMEOUT_S": "1"}) as platform:
         shops = [platform.merchant(), platform.merchant("EUR", fee_basis_points=150, fee_fixed_minor=0)]
         with ThreadPoolExecutor(len(shops)) as threads:
-            list(threads.map(lambda shop: trade(platform, shop), shops))
+            list(threads.map(partial(trade, platform), shops))
         wait_until(lambda: platform.sql(UNRESOLVED)[0][0] == 0, 60, "every attempt to be resolved")
         yield platform
 

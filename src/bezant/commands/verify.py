@@ -6,20 +6,29 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
+from bezant.app import CONNECTORS
+from bezant.base.config import Settings
 from bezant.base.db import Database
 from bezant.commands.start import current_database, load_settings, run
-from bezant.verify.report import Report
+from bezant.psp.call import Caller, HttpTransport
+from bezant.psp.registry import endpoints
+from bezant.verify.report import Report, joined
 from bezant.verify.run import verify as verify_rows
+from bezant.verify.run import verify_psps
 
 _SHOWN_MAX = 10
 
 
-def verify(json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
+def verify(
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    psp: Annotated[bool, typer.Option("--psp", help="Also compare with what the PSPs hold.")] = False,
+) -> None:
     """Re-derive every invariant from the rows; exit status 0 only if all hold. Reads one snapshot, writes nothing."""
-    report = run(_verified(current_database(load_settings())))
+    settings = load_settings()
+    report = run(_verified(settings, current_database(settings), psp))
     if json:
         typer.echo(msgspec.json.encode(report))
     else:
@@ -27,17 +36,33 @@ def verify(json: Annotated[bool, typer.Option("--json", help="Print one JSON doc
     raise typer.Exit(0 if report.ok else 1)
 
 
-async def _verified(url: str) -> Report:
+async def _verified(settings: Settings, url: str, with_psps: bool) -> Report:
     database = Database(url, connections_max=1, application="bezant verify")
     await database.open()
     try:
         with _progress() as bar:
             task = bar.add_task("", total=None)
-            return await verify_rows(
+            report = await verify_rows(
                 database, lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
             )
+            if with_psps:
+                bar.update(task, total=None, completed=0)
+                report = joined(report, await _compared(settings, database, bar, task))
+            return report
     finally:
         await database.close()
+
+
+async def _compared(settings: Settings, database: Database, bar: Progress, task: TaskID) -> Report:
+    transport = HttpTransport(connections_max=settings.psp_concurrency)
+    known = endpoints(CONNECTORS, settings.psp_urls, settings.psp_credentials)
+    caller = Caller(known, transport, timeout_s=settings.psp_timeout_s, concurrency=settings.psp_concurrency)
+    try:
+        return await verify_psps(
+            database, caller, lambda psp, count: bar.update(task, description=f"held by {psp}", completed=count)
+        )
+    finally:
+        await transport.close()
 
 
 def _progress() -> Progress:

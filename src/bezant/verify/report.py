@@ -1,9 +1,12 @@
 """What is checked and what came of it. Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
+
+from bezant.base.db import Row
 
 VIOLATIONS_MAX = 100
 """How many violations of one check are named; all are counted."""
@@ -22,6 +25,14 @@ class Check(msgspec.Struct, frozen=True):
     says: str
     prefix: str
     sql: str
+
+
+class Rows(Protocol):
+    """All rows as they were at one moment."""
+
+    def stream(self, query: str) -> AsyncIterator[Row]:
+        """The rows of a query, never more than a few thousand of them in memory."""
+        ...
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -82,6 +93,11 @@ def result(name: str, says: str, count: int, violations: Sequence[Violation]) ->
 def report(results: Sequence[Result], elapsed_s: float) -> Report:
     """What came of all of them."""
     return Report(ok=all(r.ok for r in results), checks=tuple(results), elapsed_s=round(elapsed_s, 3))
+
+
+def joined(first: Report, second: Report) -> Report:
+    """Both as one."""
+    return report((*first.checks, *second.checks), first.elapsed_s + second.elapsed_s)
 
 
 def shown(prefix: str, subject: object) -> str:

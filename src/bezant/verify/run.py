@@ -5,17 +5,19 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from bezant.base.db import Database
+from bezant.psp.call import Caller
 from bezant.verify.ledger import checks as ledger
 from bezant.verify.payments import checks as payments
 from bezant.verify.payments.rows import check_payments
+from bezant.verify.psp.compare import Comparison, Counted
 from bezant.verify.records import checks as records
 from bezant.verify.records.rows import check_replies, check_texts
 from bezant.verify.records.texts import Texts
-from bezant.verify.report import Check, Progress, Report, Result, Violation, report, result, shown
+from bezant.verify.report import Check, Progress, Report, Result, Rows, Violation, report, result, shown
 from bezant.verify.store import Snapshot, snapshot
 
 SQL_CHECKS: Final[tuple[Check, ...]] = (*payments.CHECKS, *ledger.CHECKS, *records.CHECKS)
-ROW_CHECKS: Final[tuple[tuple[str, Callable[[Snapshot, Texts], Awaitable[tuple[Result, ...]]]], ...]] = (
+ROW_CHECKS: Final[tuple[tuple[str, Callable[[Rows, Texts], Awaitable[tuple[Result, ...]]]], ...]] = (
     ("payments, one by one", check_payments),
     ("stored replies", check_replies),
     ("stored texts", check_texts),
@@ -37,6 +39,13 @@ async def verify(database: Database, on_progress: Progress | None = None) -> Rep
             if on_progress is not None:
                 on_progress(what, done, total)
             results += await check_rows(rows, texts)
+    return report(results, time.monotonic() - began_s)
+
+
+async def verify_psps(database: Database, caller: Caller, on_count: Counted) -> Report:
+    """Compare with what the PSPs hold. Raises DatabaseLost."""
+    began_s = time.monotonic()
+    results = await Comparison(database, caller, on_count).run()
     return report(results, time.monotonic() - began_s)
 
 

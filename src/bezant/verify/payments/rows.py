@@ -7,8 +7,7 @@ from bezant.ledger.rules import platform_fee_minor
 from bezant.payments.states import Payment, status_of
 from bezant.verify.payments import store
 from bezant.verify.records.texts import Texts
-from bezant.verify.report import Findings, Result, shown
-from bezant.verify.store import Snapshot
+from bezant.verify.report import Findings, Result, Rows, shown
 
 _TEXTS: Final = (
     "order_id",
@@ -22,11 +21,11 @@ _TEXTS: Final = (
 )
 
 
-async def check_payments(snapshot: Snapshot, texts: Texts) -> tuple[Result, ...]:
+async def check_payments(rows: Rows, texts: Texts) -> tuple[Result, ...]:
     """Status and fee of each payment; its texts are handed to `texts`."""
     statuses = Findings("status_is_derived", "Each payment's status is the one that its row derives.")
     fees = Findings("fee_is_derived", "Each payment's fee is the one that its terms give for what was captured.")
-    async for row in snapshot.stream(store.PAYMENTS):
+    async for row in rows.stream(store.PAYMENTS):
         payment = Payment(*row)
         subject = shown(ids.PAYMENT, payment.id)
         status = status_of(payment)

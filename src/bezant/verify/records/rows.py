@@ -9,8 +9,7 @@ from bezant.base import ids
 from bezant.verify.records import store
 from bezant.verify.records.checks import KEY
 from bezant.verify.records.texts import Texts
-from bezant.verify.report import Findings, Result, shown
-from bezant.verify.store import Snapshot
+from bezant.verify.report import Findings, Result, Rows, shown
 
 _EXECUTED: Final = frozenset({200, 409, 422})
 """Replies that come from execution. Whatever else is answered must not be kept."""
@@ -23,10 +22,10 @@ class _Reply(msgspec.Struct):
     payment_id: str | None = None
 
 
-async def check_replies(snapshot: Snapshot, texts: Texts) -> tuple[Result, ...]:
+async def check_replies(rows: Rows, texts: Texts) -> tuple[Result, ...]:
     """Stored replies: each parses, came from execution and names its payment; their texts are handed to `texts`."""
     findings = Findings("stored_replies_are_sound", "Each stored reply came from execution and names its payment.")
-    async for key_id, mode, operation, key, payment_id, status, body in snapshot.stream(store.KEYS):
+    async for key_id, mode, operation, key, payment_id, status, body in rows.stream(store.KEYS):
         subject = shown(KEY, key_id)
         if mode == "stored":
             fault = _fault_of_reply(status, body, payment_id)
@@ -56,9 +55,9 @@ def _text(body: bytes | None) -> str | None:
     return None if body is None else body.decode("utf-8", "replace")
 
 
-async def check_texts(snapshot: Snapshot, texts: Texts) -> tuple[Result, ...]:
+async def check_texts(rows: Rows, texts: Texts) -> tuple[Result, ...]:
     """Hand the texts of all other tables to `texts`; what was found in all of them."""
     for table, prefix, columns in store.TEXTS:
-        async for row_id, *values in snapshot.stream(store.texts_of(table, columns)):
+        async for row_id, *values in rows.stream(store.texts_of(table, columns)):
             texts.look(table, shown(prefix, row_id), columns, values)
     return texts.results()
