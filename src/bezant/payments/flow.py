@@ -11,7 +11,8 @@ from bezant.base.batch import Batcher
 from bezant.base.db import Connection, Database, DatabaseError
 from bezant.base.errors import NotFound, OutcomeUnknown, Unavailable
 from bezant.base.log import logger
-from bezant.idempotency.claims import Reply
+from bezant.idempotency.claims import Keep, Reply
+from bezant.idempotency.keys import keep_replies
 from bezant.payments import store
 from bezant.payments.accept import Accepted, Look, Proceed
 from bezant.payments.apply import Recording
@@ -112,7 +113,13 @@ class Flow:
             payment, attempts = await self._load(connection, merchant_id, look.payment_id)
         is_open = any(a.is_unresolved for a in attempts)
         body = self.view(payment, attempts, from_browser=command.from_browser)
-        return Reply(202 if is_open else 200, body, replayed=look.is_repeat)
+        reply = Reply(202 if is_open else 200, body, replayed=look.is_repeat)
+        if not is_open and not look.is_repeat:
+            # A confirm that found the outcome is the first reply from execution: from now on it is what the key says.
+            hidden = Reply(reply.status, self._secrets.hidden(payment.id, body))
+            async with self._database.transaction() as transaction:
+                await keep_replies(transaction, [Keep(command.claim.id, merchant_id, hidden)])
+        return reply
 
     async def show(self, merchant_id: UUID, payment_id: UUID, *, from_browser: bool = False) -> bytes:
         """The payment as it is; for a secret key what is unresolved is looked at first, once a second at most.
