@@ -65,7 +65,8 @@ def supersede(changes: Changes, payment: Payment, attempts: Sequence[Attempt]) -
     It, or None where none waits.
     """
     for attempt in attempts:
-        if attempt.status == AttemptStatus.PENDING and payment.next_action is not None:
+        awaits = attempt.operation == Operation.AUTHORIZE and attempt.status == AttemptStatus.PENDING
+        if awaits and payment.next_action is not None:
             attempt.status = AttemptStatus.SUPERSEDED
             attempt.next_check_at = None
             changes.touch_attempt(attempt)
