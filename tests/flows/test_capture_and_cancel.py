@@ -61,10 +61,7 @@ def test_capture_in_another_currency_is_refused(shop: Merchant) -> None:
 
 @pytest.mark.parametrize("made", ["captured", "unconfirmed", "canceled"])
 def test_what_is_no_authorization_cannot_be_captured(shop: Merchant, made: str) -> None:
-    if made == "captured":
-        payment_id = shop.create()["payment_id"]
-    else:
-        payment_id = shop.create(confirm=False)["payment_id"]
+    payment_id = shop.create(confirm=made == "captured")["payment_id"]
     if made == "canceled":
         shop.do(payment_id, "cancel")
     answer = shop.do(payment_id, "capture")

@@ -120,6 +120,7 @@ def test_timeline_shows_a_decline_with_its_reason(shop: Merchant) -> None:
 def test_events_come_in_order_and_go_on_after_the_last_one_read(shop: Merchant) -> None:
     payments = [shop.create()["payment_id"] for _ in range(3)]
     expected = [(payment, kind) for payment in payments for kind in ("payment.created", "payment.captured")]
+    assert len(shop.events()) == len(expected)
     first = shop.get("/events", limit=4).json
     assert first["has_more"]
     rest = shop.get("/events", limit=4, after=first["data"][-1]["event_id"]).json

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 
@@ -130,14 +130,24 @@ class Merchant:
         return wait_until(reached, timeout_s, f"{payment_id} to be {' or '.join(statuses)}")
 
     def events(self, payment_id: str | None = None) -> list[Json]:
-        """All events so far in order, of one payment or of the merchant."""
+        """All events so far in order, of one payment or of the merchant.
+
+        An event is shown once no transaction of the server is open that began before its own: that is waited for.
+        """
+        merchant_id = UUID(self.merchant_id.partition("_")[2])
+        count = "SELECT count(*) FROM outbox_events WHERE merchant_id = $1"
+        written = self.platform.sql(count, merchant_id)[0][0]
+        found = wait_until(lambda: [e for e in [self._events()] if len(e) >= written], what="events to be shown")[0]
+        return [event for event in found if payment_id in (None, event["payment_id"])]
+
+    def _events(self) -> list[Json]:
         found: list[Json] = []
         after: Json = {}
         while True:
             page = self.get("/events", limit=1000, **after).json
             found += page["data"]
             if not page["has_more"]:
-                return [e for e in found if payment_id in (None, e["payment_id"])]
+                return found
             after = {"after": found[-1]["event_id"]}
 
     def event_types(self, payment_id: str) -> list[str]:
