@@ -19,9 +19,9 @@ from bezant.idempotency.claims import Claimed, Mode, Reply
 from bezant.idempotency.keys import Keep, claim_keys, claimed_keys, forget_keys, keep_replies
 from bezant.merchants.access import Access, look_up
 from bezant.payments import cancel, capture, confirm, create, refund, store
+from bezant.payments.changes import Ages, Changes
 from bezant.payments.command import Command, Scene
 from bezant.payments.render import ClientSecrets, payment_view
-from bezant.payments.rules import Ages, Changes
 from bezant.payments.states import Attempt, AttemptStatus, Payment, Refund
 from bezant.payments.write import write
 from bezant.psp.contract import Manifest

@@ -16,8 +16,9 @@ from bezant.base.failpoints import reach
 from bezant.idempotency.claims import Claim, Keep, Reply
 from bezant.idempotency.keys import keep_replies
 from bezant.payments import store
+from bezant.payments.changes import Ages, Changes
 from bezant.payments.render import ClientSecrets, payment_view, public_payment_view, refund_view
-from bezant.payments.rules import Ages, Changes, HeldLease, conclude, conclude_superseded
+from bezant.payments.rules import HeldLease, conclude, conclude_superseded
 from bezant.payments.states import Attempt, AttemptStatus, Payment, Refund
 from bezant.payments.write import write
 from bezant.psp.contract import Operation, Outcome

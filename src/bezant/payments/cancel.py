@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 
+from bezant.payments.changes import Changes, start
 from bezant.payments.command import (
     Scene,
     invalid_state,
@@ -13,7 +14,7 @@ from bezant.payments.command import (
     required_payment,
     take_lease,
 )
-from bezant.payments.rules import Changes, cancel_unconfirmed, start
+from bezant.payments.rules import cancel_unconfirmed
 from bezant.payments.states import Attempt, AttemptStatus, Origin, Payment, Status
 from bezant.psp.contract import Operation
 

@@ -3,6 +3,7 @@
 import msgspec
 
 from bezant.base.errors import Unprocessable
+from bezant.payments.changes import start
 from bezant.payments.command import (
     Scene,
     amount_within,
@@ -13,7 +14,6 @@ from bezant.payments.command import (
     take_lease,
 )
 from bezant.payments.create import AmountInput
-from bezant.payments.rules import start
 from bezant.payments.states import Attempt, Origin
 from bezant.psp.contract import Operation
 

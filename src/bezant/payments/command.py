@@ -10,7 +10,7 @@ from bezant.base.errors import Busy, Conflict, Forbidden, NotFound, Unprocessabl
 from bezant.base.money import Money
 from bezant.idempotency.claims import Claim
 from bezant.merchants.access import Access
-from bezant.payments.rules import Changes
+from bezant.payments.changes import Changes
 from bezant.payments.states import Attempt, AttemptStatus, Payment
 from bezant.psp.contract import Manifest
 

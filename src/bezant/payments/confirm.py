@@ -6,9 +6,9 @@ After the customer's action there is nothing to send: the PSP is asked what beca
 import msgspec
 
 from bezant.base.errors import Forbidden, InvalidRequest
+from bezant.payments.changes import start
 from bezant.payments.command import Scene, invalid_state, required_payment, take_lease
 from bezant.payments.create import PaymentMethod
-from bezant.payments.rules import start
 from bezant.payments.states import TRIES_MAX, Attempt, AttemptStatus, Origin, Status
 from bezant.psp.contract import Operation
 

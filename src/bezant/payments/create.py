@@ -8,8 +8,8 @@ from msgspec import Meta
 
 from bezant.base.errors import Forbidden, InvalidRequest, Unprocessable
 from bezant.base.money import AMOUNT_MINOR_MAX, Money, is_currency
+from bezant.payments.changes import start
 from bezant.payments.command import Scene, take_lease
-from bezant.payments.rules import start
 from bezant.payments.states import Attempt, Origin, Payment, Status, encode_json
 from bezant.psp.contract import Customer, Manifest, Operation
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from bezant.base.db import Database
 from bezant.jobs.schedule import Job
+from bezant.payments.changes import Ages
 from bezant.payments.overdue import cancel_overdue
-from bezant.payments.rules import Ages
 from bezant.payments.sync import Sync
 
 _OVERDUE_EVERY_S = 5.0

@@ -4,7 +4,7 @@ from bezant.base import ids
 from bezant.base.db import Database
 from bezant.payments import store
 from bezant.payments.cancel import overdue
-from bezant.payments.rules import Ages, Changes
+from bezant.payments.changes import Ages, Changes
 from bezant.payments.write import write
 
 _BATCH = 200

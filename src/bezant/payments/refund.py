@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from bezant.base.errors import Unprocessable
+from bezant.payments.changes import reserve_refund
 from bezant.payments.command import (
     Scene,
     amount_within,
@@ -15,7 +16,6 @@ from bezant.payments.command import (
     take_lease,
 )
 from bezant.payments.create import AmountInput
-from bezant.payments.rules import reserve_refund
 from bezant.payments.states import Attempt, Origin
 
 

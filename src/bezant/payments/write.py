@@ -5,7 +5,7 @@ from bezant.base.db import Transaction
 from bezant.ledger.post import post
 from bezant.outbox.append import Event, append
 from bezant.payments import store
-from bezant.payments.rules import Changes
+from bezant.payments.changes import Changes
 
 
 async def write(transaction: Transaction, changes: Changes) -> None:
@@ -14,8 +14,8 @@ async def write(transaction: Transaction, changes: Changes) -> None:
     await store.update_payments(transaction, changes.payments_changed.values())
     await store.insert_refunds(transaction, changes.refunds_new.values())
     await store.update_refunds(transaction, changes.refunds_changed.values())
-    # First what leaves the set of unresolved attempts, then what enters it: within one statement the unique index, which
-    # allows one per payment, would see them in any order.
+    # First what leaves the set of unresolved attempts, then what enters it: within one statement the unique index,
+    # which allows one per payment, would see them in any order.
     changed = changes.attempts_changed.values()
     await store.update_attempts(transaction, [a for a in changed if not a.is_unresolved])
     await store.update_attempts(transaction, [a for a in changed if a.is_unresolved])
