@@ -32,6 +32,10 @@ PARTS = st.sampled_from(["all", "half", "one", "rest", "too much", "other curren
 PICK = st.integers(0, 10_000)
 
 
+def awaits_the_customer_again(payment: Any) -> bool:
+    return payment["pending_operation"] is not None and payment["pending_operation"]["reason"] == "processing"
+
+
 class Visited:
     """What was met over the whole run."""
 
@@ -181,7 +185,7 @@ class Shopping(RuleBasedStateMachine):
         else:
             self.performed(sale, answer, sale.step("cancel", sale.capturable))
             if sale.awaits() and not sale.blocking():
-                self.wait_for(sale, lambda p: (p["pending_operation"] or {}).get("reason") == "processing")
+                self.wait_for(sale, awaits_the_customer_again)
 
     @precondition(lambda self: self.sales)
     @rule(pick=PICK, part=PARTS)
@@ -373,7 +377,10 @@ class Shopping(RuleBasedStateMachine):
 
     def wait_for(self, sale: Sale, predicate: Callable[[Any], bool]) -> None:
         shop = self.shops[sale.owner]
-        wait_until(lambda: predicate(shop.payment(sale.payment_id)), RESOLVED_WITHIN_S, f"{sale} to be resolved")
+        try:
+            wait_until(lambda: predicate(shop.payment(sale.payment_id)), RESOLVED_WITHIN_S, "it to be resolved")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {sale}\n{shop.payment(sale.payment_id)}") from None
 
     def agrees(self, sale: Sale, payment: Any) -> None:
         shown = payment["amounts"]
