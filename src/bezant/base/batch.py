@@ -39,6 +39,7 @@ class Batcher(Generic[Item, Result]):
         waiting_max: int = 4096,
         in_flight_max: int = 1,
         lost_retry_s: float = 3.0,
+        wait_max_s: float | None = None,
     ) -> None:
         self._run = run
         self._lane_of = lane_of
@@ -46,6 +47,7 @@ class Batcher(Generic[Item, Result]):
         self._waiting_max = waiting_max
         self._in_flight_max = in_flight_max
         self._lost_retry_s = lost_retry_s
+        self._wait_max_s = wait_max_s
         self._lanes: dict[Hashable, deque[tuple[Item, asyncio.Future[Result]]]] = {}
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -54,7 +56,8 @@ class Batcher(Generic[Item, Result]):
         """The item's result, once committed.
 
         Raises what the item's own decision raised; Unavailable when too many wait; DatabaseLost when the database
-        could not be reached in time; DataRefused when the database refused this item alone.
+        could not be reached in time (an item that was not taken up by then never will be; one that was may have been
+        committed all the same); DataRefused when the database refused this item alone.
         """
         if self._waiting >= self._waiting_max:
             raise Unavailable("Too many requests are waiting for the database.")
@@ -63,7 +66,11 @@ class Batcher(Generic[Item, Result]):
         self._waiting += 1
         if len(self._tasks) < self._in_flight_max:
             self._start()
-        return await future
+        try:
+            async with asyncio.timeout(self._wait_max_s):
+                return await future
+        except TimeoutError:
+            raise DatabaseLost(f"no answer within {self._wait_max_s} s") from None
 
     def _start(self) -> None:
         self._tasks.add(asyncio.create_task(self._work()))
@@ -71,8 +78,8 @@ class Batcher(Generic[Item, Result]):
     async def _work(self) -> None:
         try:
             while self._waiting:
-                batch = self._take()
-                await self._settle(batch)
+                if batch := self._take():
+                    await self._settle(batch)
         finally:
             # Here and not in a callback, which comes a turn later: whoever is woken in between would find a worker
             # that takes nothing more, and wait for ever.
@@ -82,7 +89,10 @@ class Batcher(Generic[Item, Result]):
         batch: list[tuple[Item, asyncio.Future[Result]]] = []
         while self._lanes and len(batch) < self._size_max:
             for lane, queue in list(self._lanes.items()):
-                batch.append(queue.popleft())
+                item, future = queue.popleft()
+                self._waiting -= 1
+                if not future.done():  # else whoever asked has given up
+                    batch.append((item, future))
                 if not queue:
                     del self._lanes[lane]
                 if len(batch) == self._size_max:
@@ -91,7 +101,6 @@ class Batcher(Generic[Item, Result]):
         if self._lanes:
             first = next(iter(self._lanes))
             self._lanes[first] = self._lanes.pop(first)
-        self._waiting -= len(batch)
         return batch
 
     async def _settle(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:

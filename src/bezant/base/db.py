@@ -20,6 +20,9 @@ from bezant.base.errors import BezantError
 _CONNECT_TIMEOUT_S = 5.0
 _STATEMENT_TIMEOUT_S = 30.0
 
+WAIT_MAX_S = 5.0
+"""How long a request waits for a database that says nothing before it is told to come back later."""
+
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _SET_UP = """
 SELECT pg_current_xact_id()::text::bigint, now(), set_config('enable_seqscan', 'off', true),
@@ -113,11 +116,15 @@ class Database:
             self._opened.terminate()
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """A connection in autocommit mode, for reads."""
+    async def connection(self, timeout_s: float | None = None) -> AsyncIterator[Connection]:
+        """A connection in autocommit mode, for reads; with `timeout_s` for those that somebody waits for.
+
+        Raises DatabaseLost, also when the block takes longer than that.
+        """
         with _sorted_errors():
-            async with self._pool.acquire(timeout=_CONNECT_TIMEOUT_S) as connection:
-                yield cast(Connection, connection)
+            async with self._pool.acquire(timeout=_CONNECT_TIMEOUT_S) as connection, _hung_up_if_cut_short(connection):
+                async with asyncio.timeout(timeout_s):
+                    yield cast(Connection, connection)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -127,19 +134,35 @@ class Database:
         TransactionRolledBack.
         """
         with _sorted_errors():
-            async with self._pool.acquire(timeout=_CONNECT_TIMEOUT_S) as connection:
-                await connection.execute(_BEGIN)
+            async with self._pool.acquire(timeout=_CONNECT_TIMEOUT_S) as connection, _hung_up_if_cut_short(connection):
+                await connection.execute(_BEGIN, timeout=WAIT_MAX_S)
                 token = _in_transaction.set(True)
                 try:
-                    xid, now, *_ = cast(Row, await connection.fetchrow(_SET_UP))
+                    xid, now, *_ = cast(Row, await connection.fetchrow(_SET_UP, timeout=WAIT_MAX_S))
                     yield Transaction(cast(Connection, connection), xid, now)
                     await connection.execute("COMMIT")
+                except (TimeoutError, asyncio.CancelledError):
+                    raise
                 except BaseException:
                     if not connection.is_closed():
                         await connection.execute("ROLLBACK")
                     raise
                 finally:
                     _in_transaction.reset(token)
+
+
+@asynccontextmanager
+async def _hung_up_if_cut_short(connection: Any) -> AsyncIterator[None]:
+    """Drop the connection when a statement was cut short.
+
+    Nobody knows what state it is in, and over a line that says nothing every polite word would be waited for again.
+    The server rolls back when it notices.
+    """
+    try:
+        yield
+    except (TimeoutError, asyncio.CancelledError):
+        connection.terminate()
+        raise
 
 
 async def _nothing_to_reset(_: object) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from bezant.base import ids
-from bezant.base.db import Database
+from bezant.base.db import WAIT_MAX_S, Database
 from bezant.base.errors import OperatorError, Unauthorized
 from bezant.base.money import is_currency
 from bezant.jobs.schedule import Job
@@ -151,7 +151,7 @@ class Merchants:
         if known is not None and known[0] > now:
             self._used.add(known[1].key_id)
             return known[1]
-        async with self._database.connection() as connection:
+        async with self._database.connection(WAIT_MAX_S) as connection:
             row = await store.key_by_hash(connection, key_hash)
         if row is None:
             self._cache.pop(key_hash, None)

@@ -8,7 +8,7 @@ import msgspec
 
 from bezant.base import ids
 from bezant.base.batch import Batcher
-from bezant.base.db import Connection, Database, DatabaseError
+from bezant.base.db import WAIT_MAX_S, Connection, Database, DatabaseError
 from bezant.base.errors import NotFound, OutcomeUnknown, Unavailable
 from bezant.base.log import logger
 from bezant.idempotency.claims import Keep, Reply
@@ -101,7 +101,7 @@ class Flow:
         merchant_id = command.merchant_id
         if look.attempt_id is not None:
             await self._wait_for_look((look.attempt_id, merchant_id), is_repeat=look.is_repeat, is_command=True)
-        async with self._database.connection() as connection:
+        async with self._database.connection(WAIT_MAX_S) as connection:
             if command.verb == "refund" and look.attempt_id is not None:
                 attempt = (await store.attempts(connection, [(look.attempt_id, merchant_id)]))[look.attempt_id]
                 refund_id = attempt.refund_id
@@ -126,13 +126,13 @@ class Flow:
 
         Raises NotFound.
         """
-        async with self._database.connection() as connection:
+        async with self._database.connection(WAIT_MAX_S) as connection:
             payment, attempts = await self._load(connection, merchant_id, payment_id)
         unresolved = [] if from_browser else [a for a in attempts if a.is_unresolved]
         if unresolved:
             looks = [self._wait_for_look((a.id, merchant_id)) for a in unresolved[:4]]
             await asyncio.gather(*looks)
-            async with self._database.connection() as connection:
+            async with self._database.connection(WAIT_MAX_S) as connection:
                 payment, attempts = await self._load(connection, merchant_id, payment_id)
         return self.view(payment, attempts, from_browser=from_browser)
 
