@@ -39,7 +39,7 @@ STORIES = {
 
 
 class Victim(msgspec.Struct, kw_only=True):
-    """A server that died on a request, and that request."""
+    """A request that something happens to, and the payment that it is about if there was one before."""
 
     story: Story
     order: Order
@@ -49,21 +49,22 @@ class Victim(msgspec.Struct, kw_only=True):
         return self.order.body["order_id"] if self.payment is None else self.payment["order_id"]
 
 
-async def kill_on(shop: Shop, server: Server, story: Story, method: str = "pm_card_visa") -> Victim:
+async def order_of(shop: Shop, story: Story, server: Server | None = None) -> Victim:
+    """The request that the story is about, with all that comes before it done."""
+    order = shop.payment(capture_strategy=story.strategy)
+    if story.verb == "create":
+        return Victim(story=story, order=order, payment=None)
+    created = await shop.send(order, server)
+    assert created.status == 200, created.raw
+    path = "refunds" if story.verb == "refund" else story.verb
+    later = shop.order(f"/payments/{created.body['payment_id']}/{path}")
+    return Victim(story=story, order=later, payment=created.body)
+
+
+async def kill_on(shop: Shop, server: Server, story: Story) -> Victim:
     """Tell the story on an armed server until it dies of it."""
     await server.ready()
-    if story.verb == "create":
-        victim = Victim(story=story, order=shop.payment(method, capture_strategy=story.strategy), payment=None)
-    else:
-        order = shop.payment(method, capture_strategy=story.strategy)
-        created = await shop.send(order, server)
-        assert created.status == 200, created.raw
-        path = "refunds" if story.verb == "refund" else story.verb
-        victim = Victim(
-            story=story,
-            order=shop.order(f"/payments/{created.body['payment_id']}/{path}"),
-            payment=created.body,
-        )
+    victim = await order_of(shop, story, server)
     with pytest.raises(aiohttp.ClientError):
         await shop.send(victim.order, server)
     await server.died()
