@@ -1,6 +1,7 @@
 """The operations whose process is killed, each with what it needs, what it asks and how it must end."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -49,9 +50,9 @@ class Victim(msgspec.Struct, kw_only=True):
         return self.order.body["order_id"] if self.payment is None else self.payment["order_id"]
 
 
-async def order_of(shop: Shop, story: Story, server: Server | None = None) -> Victim:
+async def order_of(shop: Shop, story: Story, server: Server | None = None, **payment: Any) -> Victim:
     """The request that the story is about, with all that comes before it done."""
-    order = shop.payment(capture_strategy=story.strategy)
+    order = shop.payment(capture_strategy=story.strategy, **payment)
     if story.verb == "create":
         return Victim(story=story, order=order, payment=None)
     created = await shop.send(order, server)

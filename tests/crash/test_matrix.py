@@ -11,6 +11,7 @@ from tests.support.shop import Installation, Shop
 from tests.support.simulator import SimulatorProcess
 
 NOTHING_IS_COMMITTED = {"accept.before_begin", "accept.before_commit"}
+TWICE_KILLED = ("create_automatic", "capture", "refund")
 
 
 @pytest.mark.parametrize("point", sorted(POINTS))
@@ -42,6 +43,23 @@ async def test_killed_and_no_client_repeats(
         answer = await shop.send(victim.order)
         assert answer.replayed is (point not in NOTHING_IS_COMMITTED)
         await assert_done(shop, psp.url, victim, answer)
+    await assert_agreement(database_url, psp.url)
+
+
+@pytest.mark.parametrize(
+    "point", ["call.before_send", "call.after_send", "record.before_commit", "record.after_commit"]
+)
+async def test_killed_again_while_finding_out(
+    point: str, database_url: str, installation: Installation, psp: SimulatorProcess, shop: Shop
+) -> None:
+    armed = [(arm(installation, "accept.after_commit", STORIES[name]), STORIES[name]) for name in TWICE_KILLED]
+    victims = await asyncio.gather(*(kill_on(shop, server, story) for server, story in armed))
+    second = await installation.serve(failpoints=f"{point}=kill")
+    await second.died()
+    shop.server = await installation.serve()
+    await wait_until_resolved(database_url)
+    for victim in victims:
+        await assert_done(shop, psp.url, victim, await shop.send(victim.order))
     await assert_agreement(database_url, psp.url)
 
 
