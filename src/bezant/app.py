@@ -9,7 +9,7 @@ from litestar import Litestar
 from bezant import __version__
 from bezant.base.batch import Batcher
 from bezant.base.config import Settings
-from bezant.base.db import Database
+from bezant.base.db import WAIT_MAX_S, Database
 from bezant.base.failpoints import arm
 from bezant.base.log import configure
 from bezant.base.migrate import require_current
@@ -26,13 +26,13 @@ from bezant.payments.accept import Accept, Accepted, Terms
 from bezant.payments.api import PaymentsApi
 from bezant.payments.apply import Apply, Recording
 from bezant.payments.attempts_api import AttemptsApi
+from bezant.payments.changes import Ages
 from bezant.payments.command import Command
 from bezant.payments.flow import Flow
 from bezant.payments.jobs import payment_jobs
 from bezant.payments.queries import Queries
 from bezant.payments.render import ClientSecrets
 from bezant.payments.resolve import Resolution
-from bezant.payments.rules import Ages
 from bezant.payments.sync import Sync, SyncTerms
 from bezant.psp.call import Caller, Endpoint, HttpTransport, Transport
 from bezant.psp.registry import endpoints
@@ -66,7 +66,9 @@ class Services:
         self.caller = Caller(
             self.endpoints, transport, timeout_s=settings.psp_timeout_s, concurrency=settings.psp_concurrency
         )
-        accept = Batcher[Command, Accepted](Accept(database, terms), lambda command: command.merchant_id)
+        accept = Batcher[Command, Accepted](
+            Accept(database, terms), lambda command: command.merchant_id, wait_max_s=WAIT_MAX_S
+        )
         self.record = Batcher[Recording, Reply](
             Apply(database, ages, secrets), lambda recording: recording.merchant_id, waiting_max=100_000
         )
