@@ -102,9 +102,15 @@ def _again(changes: Changes, payment: Payment, attempt: Attempt, refund: Refund 
 
 
 def _reserve_again(payment: Payment, attempt: Attempt, refund: Refund | None) -> None:
-    """What was given up is in flight again, beyond our own bounds where others have taken its place."""
+    """What was given up is in flight again, beyond our own bounds where others have taken its place.
+
+    What was believed to be released was not, if it turns out to be captured.
+    """
     if attempt.operation == Operation.CAPTURE:
-        payment.excess_captured_minor += max(0, attempt.amount_minor - payment.capturable_minor)
+        missing_minor = max(0, attempt.amount_minor - payment.capturable_minor)
+        from_released_minor = min(missing_minor, payment.released_minor)
+        payment.released_minor -= from_released_minor
+        payment.excess_captured_minor += missing_minor - from_released_minor
         payment.capturing_minor += attempt.amount_minor
     elif refund is not None:
         payment.excess_refunded_minor += max(0, attempt.amount_minor - payment.refundable_minor)
@@ -122,7 +128,7 @@ def _approve(changes: Changes, payment: Payment, attempt: Attempt, refund: Refun
     match attempt.operation:
         case Operation.AUTHORIZE:
             _authorized(changes, payment, attempt)
-            if is_late:
+            if is_late and payment.gateway_ref == attempt.psp_reference:
                 _undo(changes, payment, attempt)
         case Operation.CAPTURE:
             _captured(changes, payment, attempt)
@@ -271,10 +277,14 @@ def _decline(changes: Changes, payment: Payment, attempt: Attempt, refund: Refun
 
 
 def _authorization_declined(changes: Changes, payment: Payment, attempt: Attempt, failure: Failure) -> None:
+    if payment.authorized_minor:  # by another attempt, whose authorization stands
+        changes.touch(payment)
+        changes.emit(payment, "payment.attempt_failed", failure=failure)
+        return
     payment.next_action = payment.deadline_at = None
     payment.failure = attempt.failure
     stays_open = attempt.keeps_open and payment.tries < TRIES_MAX
-    if not stays_open and payment.canceled_at is None and payment.authorized_minor == 0:
+    if not stays_open and payment.canceled_at is None:
         payment.failed_at = changes.now
     changes.touch(payment)
     changes.emit(payment, "payment.attempt_failed" if stays_open else "payment.failed", failure=failure)
@@ -305,6 +315,8 @@ def _leave_open(
 
 
 def _awaits(changes: Changes, payment: Payment, outcome: Outcome) -> None:
+    if payment.authorized_minor:  # by another attempt: this one must not take the payment's name at the PSP
+        return
     before = (payment.gateway_ref, payment.next_action)
     payment.gateway_ref = outcome.psp_reference or payment.gateway_ref
     if outcome.next_action is not None and payment.next_action is None:
