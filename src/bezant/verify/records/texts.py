@@ -13,6 +13,11 @@ _SECRET: Final = re.compile(
     r"|_secret_[0-9A-Za-z]{16}"
     r"|\bBearer\s+[A-Za-z0-9._~+/=-]{20}"
 )
+_SIGNS_OF_SECRET: Final = ("sk_", "rk_", "pk_", "whsec_", "_secret_", "Bearer")
+_SIGNS_OF_CODE: Final = (b"cv", b"csc", b"security", b"verif")
+_DIGIT_AS_ZERO: Final = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x78 for byte in range(256))
+_PARTING: Final = b" \t\r\n.-"
+_SHORTEST_NUMBER: Final = b"0" * 13
 
 
 class Texts:
@@ -26,14 +31,23 @@ class Texts:
         """Look at the texts of one row."""
         # One search over all of them; a group separator parts digits that do not belong together.
         joined = "\x1dx\x1d".join(filter(None, values))
-        if contains_card_data(joined):
+        if _may_hold_card_data(joined) and contains_card_data(joined):
             self._cards.add(subject, f"{table}: {_where(columns, values, contains_card_data) or 'across columns'}")
-        if _SECRET.search(joined):
+        if any(sign in joined for sign in _SIGNS_OF_SECRET) and _SECRET.search(joined):
             self._secrets.add(subject, f"{table}: {_where(columns, values, _holds_secret)}")
 
     def results(self) -> tuple[Result, ...]:
         """What was found."""
         return self._cards.result(), self._secrets.result()
+
+
+def _may_hold_card_data(text: str) -> bool:
+    """Whether `text` must be looked at closely: a tenth of the cost, and never wrong when it says no."""
+    raw = text.encode("utf-8", "replace")
+    if not raw.isascii() or _SHORTEST_NUMBER in raw.translate(_DIGIT_AS_ZERO, _PARTING):
+        return True
+    lowered = raw.lower()
+    return any(sign in lowered for sign in _SIGNS_OF_CODE)
 
 
 def _holds_secret(text: str) -> bool:
