@@ -20,7 +20,7 @@ from bezant.payments.create import CreatePayment
 from bezant.payments.flow import Flow
 from bezant.payments.queries import Queries, RefundList, Timeline
 from bezant.payments.refund import CreateRefund
-from bezant.payments.render import ClientSecrets, PaymentView, RefundView
+from bezant.payments.render import ClientSecrets, PaymentView, PublicPaymentView, RefundView
 from bezant.payments.states import Status
 from bezant.web import Call, Page, PageQuery, Reply, Route
 
@@ -59,6 +59,7 @@ class PaymentsApi:
     def routes(self) -> tuple[Route, ...]:
         """What is served and documented."""
         payment_replies = {200: PaymentView, 202: PaymentView}
+        either_view = (PaymentView, PublicPaymentView)
         one, write, read = "/payments/{payment_id}", "payments:write", "payments:read"
         return (
             Route(
@@ -75,7 +76,7 @@ class PaymentsApi:
                 },
             ),
             Route("GET", "/payments", self.list, scope=read, query=ListQuery, responses={200: Page[PaymentView]}),
-            Route("GET", one, self.show, scope=read, publishable=True, query=ShowQuery, responses={200: PaymentView}),
+            Route("GET", one, self.show, scope=read, publishable=True, query=ShowQuery, responses={200: either_view}),
             Route(
                 "POST",
                 one + "/confirm",
@@ -84,8 +85,8 @@ class PaymentsApi:
                 publishable=True,
                 idempotency="required",
                 request=ConfirmPayment,
-                responses=payment_replies,
-                errors=_STATE_ERRORS,
+                responses={200: either_view, 202: either_view},
+                errors={**_STATE_ERRORS, 403: ("forbidden", "merchant_inactive")},
             ),
             Route(
                 "POST",
@@ -95,7 +96,7 @@ class PaymentsApi:
                 idempotency="required",
                 request=CapturePayment,
                 responses=payment_replies,
-                errors=_STATE_ERRORS,
+                errors={**_STATE_ERRORS, 422: (*_STATE_ERRORS[422], "multi_capture_unsupported")},
             ),
             Route(
                 "POST",
@@ -115,7 +116,7 @@ class PaymentsApi:
                 idempotency="required",
                 request=CreateRefund,
                 responses={200: RefundView, 202: RefundView},
-                errors=_STATE_ERRORS,
+                errors={**_STATE_ERRORS, 403: ("forbidden", "merchant_inactive")},
             ),
             Route("GET", one + "/refunds", self.refunds, scope=read, responses={200: RefundList}),
             Route("GET", "/refunds/{refund_id}", self.show_refund, scope=read, responses={200: RefundView}),
@@ -170,8 +171,7 @@ class PaymentsApi:
         """Confirm a payment.
 
         After the customer's action, or for a payment created with `confirm` false. From a browser a decline leaves
-        the payment
-        `pending` for another try, five at most.
+        the payment `pending` for another try, five at most.
         """
         payment_id, body = _payment_id(call), call.read(ConfirmPayment)
         from_browser = call.principal.kind == "publishable"

@@ -13,7 +13,7 @@ import msgspec
 from bezant.base.errors import PROBLEM_TYPE_PREFIX
 from bezant.web.headers import IDEMPOTENCY_KEY_LENGTH_MAX
 from bezant.web.problems import PROBLEM_TYPE
-from bezant.web.route import API, Route
+from bezant.web.route import API, Body, Route
 
 Json = dict[str, Any]
 
@@ -79,7 +79,9 @@ class _Schemas(msgspec.Struct):
 
 
 def _schemas(routes: Iterable[Route]) -> _Schemas:
-    bodies = [type_ for route in routes for type_ in (route.request, *route.responses.values()) if type_ is not None]
+    bodies = [
+        type_ for route in routes for body in (route.request, *route.responses.values()) for type_ in _types(body)
+    ]
     queries = [route.query for route in routes if route.query is not None]
     schemas, components = msgspec.json.schema_components(bodies, ref_template=_REF)
     by_type: dict[Any, Json] = dict(zip(bodies, schemas, strict=True))
@@ -88,6 +90,11 @@ def _schemas(routes: Iterable[Route]) -> _Schemas:
         by_type[query] = inner.pop(query.__name__)
         components.update(inner)
     return _Schemas(by_type, components)
+
+
+def _types(body: Body) -> tuple[Any, ...]:
+    """The types that a body may have; generic ones are no classes, hence Any."""
+    return () if body is None else body if isinstance(body, tuple) else (body,)
 
 
 def _operation(route: Route, schemas: _Schemas) -> Json:
@@ -167,8 +174,9 @@ def _responses(route: Route, schemas: _Schemas) -> Json:
     for status, type_ in sorted(route.responses.items()):
         headers = {"Request-Id": _REQUEST_ID} | ({"Idempotent-Replayed": _REPLAYED} if route.takes_body else {})
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "headers": headers}
-        if type_ is not None:
-            responses[str(status)]["content"] = {"application/json": {"schema": schemas.by_type[type_]}}
+        if choices := [schemas.by_type[each] for each in _types(type_)]:
+            schema = choices[0] if len(choices) == 1 else {"anyOf": choices}
+            responses[str(status)]["content"] = {"application/json": {"schema": schema}}
     for status, codes in sorted(_error_codes(route).items()):
         responses[str(status)] = _problem_response(status, codes)
     return responses

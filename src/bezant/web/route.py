@@ -17,6 +17,7 @@ from bezant.web.body import BODY_MAX
 from bezant.web.call import Call, Reply
 
 Handler = Callable[[Call], Awaitable[Reply]]
+Body = type | tuple[type, ...] | None
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 API = "/api/v1"
 
@@ -28,7 +29,8 @@ class Route:
     - `scope`: what a secret key needs; None: anybody may call and the handler authenticates by itself (webhooks).
     - `publishable`: also with a publishable key, and from browsers of any origin.
     - `idempotency`: whether the header is required; its form is checked anyway.
-    - `request`, `query`, `responses`, `errors` (codes by status): documentation; the handler reads by `call.read`.
+    - `request`, `query`, `responses`, `errors` (codes by status): documentation; the handler reads by `call.read`. A
+      response that depends on the key is a tuple of types.
       What every call can answer (400, 401, 403, 404, 413, 415, 429, 503) need not be listed.
     - `prefix`: another one than the API's for what is no part of the API and not in its reference.
     - `opaque_body`: the body is another system's, of any media type, not searched for card data.
@@ -42,7 +44,7 @@ class Route:
     idempotency: Literal["required", "optional"] = "optional"
     request: type | None = None
     query: type | None = None
-    responses: Mapping[int, type | None] = field(default_factory=dict[int, type | None])
+    responses: Mapping[int, Body] = field(default_factory=dict[int, "Body"])
     errors: Mapping[int, Sequence[str]] = field(default_factory=dict[int, Sequence[str]])
     prefix: str = API
     opaque_body: bool = False
