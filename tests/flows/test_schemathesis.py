@@ -1,0 +1,146 @@
+"""The API against its own OpenAPI document: whatever is sent, what comes back is documented.
+
+For each operation Schemathesis makes requests that fit the document and requests that do not, with a secret key, a
+publishable key and none. No 5xx, no undocumented status or content type, no body outside its schema; what the document
+forbids is refused.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+from uuid import uuid4
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import checks as general_checks
+from schemathesis.specs.openapi import checks as openapi_checks
+
+from tests.support.platform import API, Platform, request
+
+GENERAL: Any = general_checks
+OPENAPI: Any = openapi_checks
+CHECKS: Final[tuple[Any, ...]] = (
+    GENERAL.not_a_server_error,
+    OPENAPI.status_code_conformance,
+    OPENAPI.content_type_conformance,
+    OPENAPI.response_headers_conformance,
+    OPENAPI.response_schema_conformance,
+)
+EXAMPLES: Final = {"secret": 30, "publishable": 6, "none": 3}
+"""Requests per operation and mode."""
+
+
+Case = Any
+"""Schemathesis types its cases loosely."""
+
+POSITIVE, NEGATIVE = schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE
+
+
+@pytest.fixture(scope="module")
+def schema(platform: Platform) -> Any:
+    answer = request(f"{platform.apis[0].url}{API}/openapi.json", "GET")
+    assert answer.status == 200
+    return schemathesis.openapi.from_dict(answer.json)
+
+
+class Caller:
+    """Sends cases with one key and holds each answer against the document."""
+
+    def __init__(self, platform: Platform, key: str) -> None:
+        shop = platform.merchant()
+        self.url = platform.apis[0].url
+        bearer = {"secret": shop.secret_key, "publishable": shop.publishable_key, "none": None}[key]
+        self.headers = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
+        self.shop = shop
+        self.calls = 0
+        self.statuses: dict[str, set[int]] = {}
+
+    def known(self) -> dict[str, str]:
+        """Ids of things that are there: in turn a payment to refund, to capture and to confirm."""
+        turn = self.calls // 2 % 3
+        strategy = "automatic" if turn == 0 else "manual"
+        payment = self.shop.create(capture_strategy=strategy, confirm=turn < 2).json
+        refund = {"refund_id": "ref_nothing"}
+        if turn == 0:
+            refund = self.shop.do(payment["payment_id"], "refunds", value=1).json
+        event = self.shop.get("/events", limit=1)["data"][0]
+        return {
+            "payment_id": payment["payment_id"],
+            "refund_id": refund["refund_id"],
+            "event_id": event["event_id"],
+            "after": event["event_id"],
+            "client_secret": payment["client_secret"],
+        }
+
+    def positive(self, case: Case) -> None:
+        """What fits the document; every other time about something that is there."""
+        self.calls += 1
+        if "Idempotency-Key" in (case.headers or {}):
+            case.headers["Idempotency-Key"] = f"key-{uuid4().hex}"
+        if self.calls % 2:
+            known = self.known()
+            for values in (case.path_parameters, case.query):
+                replace_known(values, known)
+            self.fill(case.body, known)
+        response = self.send(case)
+        case.validate_response(response, checks=list(CHECKS), headers=self.headers)
+
+    def negative(self, case: Case) -> None:
+        """What the document forbids."""
+        response = self.send(case)
+        case.validate_response(response, checks=[*CHECKS, OPENAPI.negative_data_rejection], headers=self.headers)
+
+    def fill(self, body: Any, known: dict[str, str]) -> None:
+        if not isinstance(body, dict):
+            return
+        if "client_secret" in body:
+            body["client_secret"] = known["client_secret"]
+        if "payment_method" in body:
+            body["payment_method"] = "pm_card_visa"
+        if body.get("psp"):
+            body["psp"] = "simulator"
+        if body.get("amount"):
+            body["amount"]["currency"] = "USD"
+
+    def send(self, case: Case) -> Any:
+        response = case.call(base_url=self.url, headers=self.headers, timeout=30)
+        self.statuses.setdefault(case.operation.label, set()).add(response.status_code)
+        return response
+
+
+@pytest.mark.parametrize("mode", [POSITIVE, NEGATIVE], ids=["fits", "does not fit"])
+@pytest.mark.parametrize("key", ["secret", "publishable", "none"])
+def test_answers_are_as_documented(platform: Platform, schema: Any, key: str, mode: Any) -> None:
+    caller = Caller(platform, key)
+    operations = [result.ok() for result in schema.get_all_operations()]
+    assert len(operations) >= 15
+    for operation in operations:
+        exercise(operation, mode, caller.positive if mode is POSITIVE else caller.negative, EXAMPLES[key])
+    every = set[int]().union(*caller.statuses.values())
+    if key == "none":
+        assert every <= {400, 401}, caller.statuses
+    if key == "secret" and mode is POSITIVE:
+        poor = {label: found for label, found in caller.statuses.items() if not found & {200, 202}}
+        assert set(poor) <= {"POST /api/v1/attempts/{attempt_id}/resolve"}, poor
+
+
+def replace_known(values: dict[str, Any] | None, known: dict[str, str]) -> None:
+    values = {} if values is None else values
+    values.update({name: known[name] for name in values if name in known})
+
+
+def exercise(operation: Any, mode: Any, one: Callable[[Case], None], examples: int) -> None:
+    limits = settings(
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+    )
+
+    def test(case: Case) -> None:
+        one(case)
+
+    cases: Any = operation.as_strategy(generation_mode=mode)
+    limits(given(case=cases)(test))()
