@@ -23,6 +23,7 @@ from bezant.base.errors import OperatorError
 from bezant.base.postgres_server import DATABASE, ROLE, Server, ServerDidNotStart
 
 _START_TIMEOUT_S: Final = 20.0
+_PORT_WAIT_S: Final = 3.0  # the children of a server that was killed may hold its port for a moment
 _READY_TIMEOUT_S: Final = 300.0  # replaying the log after a crash takes as long as it takes
 
 
@@ -82,9 +83,14 @@ class Embedded:
 
     def _started(self, server: Server, record: _Record) -> _Record:
         """Start on the port of last time, or on another one if somebody took it meanwhile."""
-        give_up_at = time.monotonic() + _START_TIMEOUT_S
+        began_at = time.monotonic()
+        give_up_at = began_at + _START_TIMEOUT_S
         while not server.is_alive():
             if not _is_free(record.port):
+                # Processes that run know only this port: after a crash they must find the server there again.
+                if time.monotonic() < began_at + _PORT_WAIT_S:
+                    time.sleep(0.1)
+                    continue
                 record = self._write(msgspec.structs.replace(record, port=_free_port()))
             server.configure(record.port, self._settings)
             try:
