@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from tests.crash.stories import STORIES, assert_done, order_of
-from tests.support.agreement import assert_agreement, charge_of, wait_until_resolved
+from tests.support.agreement import assert_agreement, charge_of, charges, wait_until_resolved
 from tests.support.shop import Installation, Server, Shop
 from tests.support.simulator import SimulatorProcess
 from tests.support.waiting import wait_until_async
@@ -50,6 +50,26 @@ async def test_psp_killed_after_it_did_it(
     await wait_until_resolved(database_url)
     answer = await shop.send(order)
     assert (answer.status, answer.body["status"]) == (200, "captured")
+    await assert_agreement(database_url, psp.url)
+
+
+async def test_whoever_waited_too_long_for_a_free_connection_to_the_psp_sends_nothing(
+    database_url: str, installation: Installation, psp: SimulatorProcess, shop: Shop
+) -> None:
+    narrow = await installation.serve(jobs=False, psp_concurrency=1, psp_timeout_s=3, authorize_window_s=1)
+    # Both hold the one connection for 3 s; of 8 s of lease the last 3 are for the answer.
+    ahead = [asyncio.create_task(shop.send(shop.payment("pm_card_timeout_before"), narrow)) for _ in range(2)]
+    await _wait_for_attempts(database_url, "sending", 2)
+    order = shop.payment()
+    answer = await shop.send(order, narrow)
+    assert (answer.status, answer.body["status"]) == (202, "pending")
+    assert await charge_of(psp.url, answer.body) is None
+    shop.server = await installation.serve(psp_timeout_s=3, authorize_window_s=1)
+    await wait_until_resolved(database_url)
+    assert [(await late).status for late in ahead] == [202, 202]
+    answer = await shop.send(order)
+    assert (answer.status, answer.body["status"]) == (200, "failed")
+    assert not charges(psp.url)
     await assert_agreement(database_url, psp.url)
 
 
