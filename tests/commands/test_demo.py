@@ -1,16 +1,20 @@
 """`bezant demo` as a newcomer runs it: an empty home, one command, and nothing left running."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
-import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bezant.base.config import Settings
+from bezant.demo.kept import kept_simulator
+from tests.support.platform import request
 from tests.support.processes import Process, bezant, free_port
 from tests.support.waiting import wait_until
 
@@ -69,6 +73,20 @@ def test_demo_twice_on_one_home(env: dict[str, str], tmp_path: Path):
         assert summary["idempotent_replays"] >= 3
 
 
+async def test_the_simulators_books_can_be_read_after_the_demo(env: dict[str, str], tmp_path: Path):
+    assert demo(tmp_path, env, "--payments", "3")[0] == 0
+    settings = Settings.from_env(env)
+    async with kept_simulator(settings, free_port()) as reachable:
+        url = reachable.psp_urls["simulator"]
+        answer = await asyncio.to_thread(request, f"{url}/_simulator/charges", "GET")
+        assert len(answer["data"]) == 3
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.to_thread(request, f"{url}/healthz", "GET")
+    elsewhere = replace(settings, psp_urls={"simulator": "http://127.0.0.1:1"})
+    async with kept_simulator(elsewhere, free_port()) as reachable:
+        assert reachable is elsewhere
+
+
 def test_demo_makes_its_own_database_and_stops_it(tmp_path: Path):
     home = tmp_path / "home"
     env = {"BEZANT_HOME": str(home)}
@@ -105,11 +123,8 @@ def test_demo_stays_until_it_is_stopped(number: signal.Signals, env: dict[str, s
         children = children_of(process)
         assert len(children) == 3
         key = next(word for word in process.output().split() if word.startswith("sk_"))
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/api/v1/payments", headers={"Authorization": f"Bearer {key}"}
-        )
-        with urllib.request.urlopen(request, timeout=10) as reply:
-            assert len(json.load(reply)["data"]) == 2
+        bearer = {"Authorization": f"Bearer {key}"}
+        assert len(request(f"http://127.0.0.1:{port}/api/v1/payments", "GET", headers=bearer)["data"]) == 2
         process.popen.send_signal(number)
         assert process.wait(60) == 0, process.output()
         assert [pid for pid in children if runs(pid)] == []

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from bezant.app import CONNECTORS
@@ -83,11 +84,15 @@ def list_keys(merchant: Merchant, json: Json = False) -> None:
     if json:
         typer.echo(msgspec.json.encode(found))
         return
-    table = Table(Column("key", no_wrap=True), "begins with", "scopes", "created", "last used", "revoked", box=None)
+    table = Table(*(Column(title, no_wrap=True) for title in ("key", "scopes", "")), box=None)
     for key in found:
-        times = (f"{at:%Y-%m-%d %H:%M}Z" if at else "" for at in (key.created_at, key.last_used_at, key.revoked_at))
-        table.add_row(key.key_id, key.display, " ".join(key.scopes), *times)
-    Console().print(table)
+        times = {"created": key.created_at, "used": key.last_used_at, "revoked": key.revoked_at}
+        table.add_row(
+            f"{key.key_id}\n[dim]{key.kind}, {escape(key.display)}[/]",
+            "\n".join(key.scopes),
+            "\n".join(f"{name:<8}{at:%y-%m-%d %H:%M}Z" for name, at in times.items() if at is not None),
+        )
+    Console(highlight=False).print(table)
 
 
 @keys.command("revoke")

@@ -17,6 +17,7 @@ from bezant.base.config import Settings
 from bezant.base.errors import OperatorError
 from bezant.base.migrate import migrate
 from bezant.base.postgres import Embedded
+from bezant.demo.kept import LOOPBACK, SIMULATOR_PORT, simulator_state
 from bezant.demo.processes import Child, bezant_command, port_to_use
 
 PspName = Literal["simulator", "stripe"]
@@ -25,8 +26,7 @@ PSP_TIMEOUT_S: Final = "2"
 """A PSP that never answers shall not make the demo long."""
 
 _API_PORT: Final = 8080
-_PSP_PORTS: Final = {"simulator": 8090, "stripe": 8420}
-_LOOPBACK: Final = "127.0.0.1"
+_PSP_PORTS: Final = {"simulator": SIMULATOR_PORT, "stripe": 8420}
 _LISTENS: Final = re.compile("listening on http|[Rr]unning on http")
 """What the simulator, uvicorn and localstripe say once they listen."""
 
@@ -60,8 +60,8 @@ async def set_up(
         console.print(f"[green]ready[/]  database   {len(applied)} migrations applied")
         launch = _Launch(cleanup, settings.home / "demo")
         with console.status("Starting the payment provider"):
-            provider, psp_port = await launch.listening(psp, psp_command, {}, _LOOPBACK, _PSP_PORTS[psp])
-        psp_url = f"http://{_LOOPBACK}:{psp_port}"
+            provider, psp_port = await launch.listening(psp, psp_command, {}, LOOPBACK, _PSP_PORTS[psp])
+        psp_url = f"http://{LOOPBACK}:{psp_port}"
         console.print(f"[green]ready[/]  {psp:<10} {psp_url}")
         environment = _environment(settings, psp, psp_url)
         serve = bezant_command("serve", "--no-jobs", "--host", host)
@@ -144,7 +144,7 @@ def _environment(settings: Settings, psp: PspName, psp_url: str) -> dict[str, st
 def _psp_command(psp: PspName, home: Path) -> list[str]:
     if psp == "stripe":
         return [_localstripe(), "--from-scratch"]
-    return bezant_command("simulator", "--state", str(home / "simulator"))
+    return bezant_command("simulator", "--state", str(simulator_state(home)))
 
 
 def _localstripe() -> str:
