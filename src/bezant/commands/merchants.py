@@ -84,13 +84,13 @@ def list_keys(merchant: Merchant, json: Json = False) -> None:
     if json:
         typer.echo(msgspec.json.encode(found))
         return
-    table = Table(*(Column(title, no_wrap=True) for title in ("key", "scopes", "")), box=None)
+    table = Table(*(Column(title, no_wrap=True) for title in ("key", "scopes", "")), box=None, padding=(0, 1, 0, 0))
     for key in found:
         times = {"created": key.created_at, "used": key.last_used_at, "revoked": key.revoked_at}
         table.add_row(
             f"{key.key_id}\n[dim]{key.kind}, {escape(key.display)}[/]",
             "\n".join(key.scopes),
-            "\n".join(f"{name:<8}{at:%y-%m-%d %H:%M}Z" for name, at in times.items() if at is not None),
+            "\n".join(f"{name} {at:%y-%m-%d %H:%M}Z" for name, at in times.items() if at is not None),
         )
     Console(highlight=False).print(table)
 
