@@ -206,7 +206,8 @@ def _take(changes: Changes, payment: Payment, attempt: Attempt, amount_minor: in
 
 
 def _canceled(changes: Changes, payment: Payment) -> None:
-    payment.released_minor = max(0, payment.authorized_minor - payment.captured_minor + payment.excess_captured_minor)
+    p = payment  # what a capture in flight may still take is not released, whatever was said of it before
+    p.released_minor = max(0, p.authorized_minor - p.captured_minor - p.capturing_minor + p.excess_captured_minor)
     payment.deadline_at = payment.next_action = payment.failure = None
     if payment.captured_minor == 0:
         payment.canceled_at = changes.now
