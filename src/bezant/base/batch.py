@@ -3,7 +3,7 @@
 A lone item goes at once; nobody waits for a timer. When more wait than a batch takes, lanes (merchants) take turns,
 so none fills a batch alone while others wait. One bad item never fails its neighbours:
 
-- SQLSTATE 22 and 23: the items are run again one by one, decided anew;
+- SQLSTATE 22 and 23, or a fault of our own: the items are run again one by one, decided anew;
 - SQLSTATE 40: the batch is run again;
 - connection lost: the batch is run again within a deadline. `run` must therefore recognise its own committed work.
 """
@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar, cast
 
-from bezant.base.db import DatabaseLost, DataRefused, TransactionRolledBack
+from bezant.base.db import DatabaseLost, TransactionRolledBack
 from bezant.base.errors import Unavailable
 
 Item = TypeVar("Item")
@@ -106,15 +106,14 @@ class Batcher(Generic[Item, Result]):
     async def _settle(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
             results = await self._run_until_settled([item for item, _ in batch])
-        except DataRefused as refused:
-            if len(batch) == 1:
-                results = [refused]
-            else:
+        except (DatabaseLost, TransactionRolledBack) as error:
+            results = [error] * len(batch)
+        except Exception as error:  # handed to the caller whose item it is, who would hang otherwise
+            if len(batch) > 1:
                 for one in batch:
                     await self._settle([one])
                 return
-        except Exception as error:  # handed to each waiting caller, who would hang otherwise
-            results = [error] * len(batch)
+            results = [error]
         for (_, future), result in zip(batch, results, strict=True):
             if future.done():
                 continue

@@ -13,6 +13,7 @@ from bezant.app import CONNECTORS
 from bezant.base.config import Settings
 from bezant.base.db import Database
 from bezant.commands.start import current_database, load_settings, run
+from bezant.demo.kept import kept_simulator
 from bezant.psp.call import Caller, HttpTransport
 from bezant.psp.registry import endpoints
 from bezant.verify.report import Report, joined
@@ -47,7 +48,8 @@ async def _verified(settings: Settings, url: str, with_psps: bool) -> Report:
             )
             if with_psps:
                 bar.update(task, total=None, completed=0)
-                report = joined(report, await _compared(settings, database, bar, task))
+                async with kept_simulator(settings) as reachable:
+                    report = joined(report, await _compared(reachable, database, bar, task))
             return report
     finally:
         await database.close()

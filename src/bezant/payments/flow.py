@@ -93,9 +93,10 @@ class Flow:
         )
         try:
             return await self._record.submit(recording)
-        except (DatabaseError, Unavailable) as lost:
-            _log.error("outcome_not_recorded", attempt=attempt.id.hex, error=str(lost))
-            raise OutcomeUnknown from lost
+        except Exception as fault:  # whatever it was, the PSP may have acted: sync will find out, and so may the client
+            is_expected = isinstance(fault, DatabaseError | Unavailable)
+            _log.error("outcome_not_recorded", attempt=attempt.id.hex, error=str(fault), exc_info=not is_expected)
+            raise OutcomeUnknown from fault
 
     async def _current_of(self, command: Command, look: Look) -> Reply:
         merchant_id = command.merchant_id

@@ -195,7 +195,9 @@ class _Exchange:
         try:
             status, body = await self._transport(self._endpoint.base_url, request, headers)
         except BaseException as fault:
-            self._keep(request, None, b"", type(fault).__name__, sent_at, began_s)
+            # The time-out of the whole call arrives here as a cancellation.
+            error = "TimeoutError" if isinstance(fault, asyncio.CancelledError) else type(fault).__name__
+            self._keep(request, None, b"", error, sent_at, began_s)
             raise
         finally:
             reach("call.after_send", (self._operation,))
