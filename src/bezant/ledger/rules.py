@@ -24,7 +24,8 @@ class Line(msgspec.Struct, frozen=True):
 class Journal(msgspec.Struct, frozen=True, kw_only=True):
     """One fact about one merchant's money in one currency.
 
-    Its natural key is (merchant, payment, kind, correlation id); what belongs to no payment is anchored in the merchant.
+    Its natural key is (merchant, payment, kind, correlation id); what belongs to no payment is anchored in the
+    merchant.
     """
 
     merchant_id: UUID
