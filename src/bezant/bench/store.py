@@ -10,17 +10,18 @@ async def require_durable(connection: Connection) -> None:
     """Raise OperatorError unless commits are durable: figures without fsync say nothing."""
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
         if await connection.fetchval("SELECT current_setting($1)", setting) != "on":
-            raise OperatorError(f"The database runs with {setting} off: benchmarks need durable commits.")
+            raise OperatorError("Benchmarks need durable commits, but the database runs without: " + setting)
 
 
 async def create_database(connection: Connection, name: str) -> None:
     """A new database; `name` is of our own making."""
-    await connection.execute(f'CREATE DATABASE "{name}"')
+    await connection.execute(await connection.fetchval("SELECT format('CREATE DATABASE %I', $1::text)", name))
 
 
 async def drop_database(connection: Connection, name: str) -> None:
     """Drop a database whoever is connected."""
-    await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    statement = await connection.fetchval("SELECT format('DROP DATABASE IF EXISTS %I WITH (FORCE)', $1::text)", name)
+    await connection.execute(statement)
 
 
 async def backend_pid(connection: Connection) -> int:
