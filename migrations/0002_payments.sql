@@ -112,6 +112,24 @@ WHEN (
 )
 EXECUTE FUNCTION refuse_illegal_status();
 
+CREATE FUNCTION refuse_birth() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% %: nothing has happened to it yet', TG_TABLE_NAME, NEW.id
+        USING ERRCODE = 'check_violation', CONSTRAINT = TG_TABLE_NAME || '_begin_at_the_beginning';
+END
+$$;
+
+-- What happens to a payment, a refund or an attempt is an update of its row: none is born with a history.
+CREATE TRIGGER payments_begin_at_the_beginning BEFORE INSERT ON payments FOR EACH ROW
+WHEN (
+    new.status <> 'pending' OR greatest(
+        new.authorized_minor, new.captured_minor, new.refunded_minor, new.disputed_minor, new.released_minor,
+        new.capturing_minor, new.refunding_minor, new.excess_captured_minor, new.excess_refunded_minor,
+        new.platform_fee_minor
+    ) <> 0
+)
+EXECUTE FUNCTION refuse_birth();
+
 CREATE FUNCTION refuse_change_of_identity() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION '% %: identity, amount and currency never change', TG_TABLE_NAME, OLD.id
@@ -139,10 +157,9 @@ CREATE TABLE refunds (
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     PRIMARY KEY (id, merchant_id),
+    CONSTRAINT refunds_of_payment UNIQUE (payment_id, merchant_id, id),
     FOREIGN KEY (payment_id, merchant_id) REFERENCES payments (id, merchant_id)
 );
-
-CREATE INDEX refunds_of_payment ON refunds (payment_id, merchant_id);
 
 -- The sums on the payment are the refunds beneath it, in its currency. Checked at commit, whoever writes.
 CREATE FUNCTION check_refunds_of_payment() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -186,6 +203,10 @@ WHEN (
     OR old.amount_minor <> new.amount_minor OR old.currency <> new.currency
 )
 EXECUTE FUNCTION refuse_change_of_identity();
+
+CREATE TRIGGER refunds_begin_at_the_beginning BEFORE INSERT ON refunds FOR EACH ROW
+WHEN (new.status <> 'pending')
+EXECUTE FUNCTION refuse_birth();
 
 CREATE FUNCTION refuse_delete() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -235,7 +256,7 @@ CREATE TABLE payment_attempts (
     updated_at timestamptz NOT NULL,
     PRIMARY KEY (id, merchant_id),
     FOREIGN KEY (payment_id, merchant_id) REFERENCES payments (id, merchant_id),
-    FOREIGN KEY (refund_id, merchant_id) REFERENCES refunds (id, merchant_id),
+    FOREIGN KEY (payment_id, merchant_id, refund_id) REFERENCES refunds (payment_id, merchant_id, id),
     CONSTRAINT payment_attempts_refund CHECK ((operation = 'refund') = (refund_id IS NOT null)),
     CONSTRAINT payment_attempts_resolved CHECK ((status = 'declined') = (failure IS NOT null))
 ) WITH (fillfactor = 80);
@@ -247,9 +268,9 @@ COMMENT ON COLUMN payment_attempts.moved_minor IS
 COMMENT ON COLUMN payment_attempts.psp_reference IS
 'the PSP''s name of this operation; for an authorization, of the payment';
 
--- One unresolved authorize, capture or cancel per payment; refunds may run side by side.
+-- One unresolved authorize, capture or cancel per payment; refunds may run side by side, each by one attempt.
 CREATE UNIQUE INDEX payment_attempts_one_unresolved ON payment_attempts (
-    payment_id, merchant_id, (CASE WHEN operation = 'refund' THEN id END)
+    payment_id, merchant_id, refund_id
 ) NULLS NOT DISTINCT WHERE status IN ('sending', 'pending', 'unknown');
 CREATE INDEX payment_attempts_due ON payment_attempts (next_check_at) WHERE status IN ('pending', 'unknown');
 CREATE INDEX payment_attempts_by_psp_reference ON payment_attempts (psp_reference) WHERE psp_reference IS NOT null;
@@ -272,10 +293,13 @@ $$;
 -- A declined attempt may turn out approved (money moved after all); an approved one never changes.
 CREATE TRIGGER payment_attempts_first_outcome_stands BEFORE UPDATE ON payment_attempts FOR EACH ROW
 WHEN (
-    old.status <> new.status
-    AND (old.status = 'approved' OR (old.status = 'declined' AND new.status <> 'approved'))
+    (old.status = 'approved' AND old.* IS DISTINCT FROM new.*)
+    OR (old.status = 'declined' AND new.status NOT IN ('declined', 'approved'))
 )
 EXECUTE FUNCTION refuse_second_outcome();
+CREATE TRIGGER payment_attempts_begin_at_the_beginning BEFORE INSERT ON payment_attempts FOR EACH ROW
+WHEN (new.status NOT IN ('sending', 'unknown'))
+EXECUTE FUNCTION refuse_birth();
 CREATE TRIGGER payment_attempts_never_deleted BEFORE DELETE OR TRUNCATE ON payment_attempts
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
 

@@ -14,11 +14,27 @@ CREATE TABLE ledger_journals (
     created_at timestamptz NOT NULL,
     effective_at timestamptz NOT NULL,
     PRIMARY KEY (id, merchant_id),
-    FOREIGN KEY (payment_id, merchant_id) REFERENCES payments (id, merchant_id)
+    FOREIGN KEY (payment_id, merchant_id) REFERENCES payments (id, merchant_id),
+    -- The id is derived: the payment's 48 time bits, version and variant of a UUIDv7, 74 bits of a hash of the natural
+    -- key. So the primary key refuses a second journal of one fact, whoever writes it and whatever id he thinks of.
+    CONSTRAINT ledger_journals_natural_key CHECK (
+        payment_id IS null OR (
+            left(id::text, 13) = left(payment_id::text, 13)
+            AND ('x' || right(replace(id::text, '-', ''), 20))::bit(80) = (
+                x'70008000000000000000' | (
+                    x'0FFF3FFFFFFFFFFFFFFF' & ('x' || left(encode(sha256(convert_to(
+                        replace(merchant_id::text || E'\x1f' || payment_id::text, '-', '')
+                        || E'\x1f' || kind || E'\x1f' || correlation_id, 'UTF8'
+                    )), 'hex'), 20))::bit(80)
+                )
+            )
+        )
+    )
 );
 
-COMMENT ON TABLE ledger_journals IS
-'id = time bits of the payment, hash of (merchant, payment, kind, correlation id): so a second posting is refused';
+-- A journal that belongs to no payment has no time bits to derive an id from.
+CREATE UNIQUE INDEX ledger_journals_without_payment ON ledger_journals (merchant_id, kind, correlation_id)
+WHERE payment_id IS null;
 CREATE INDEX ledger_journals_of_merchant ON ledger_journals (merchant_id, id);
 
 -- That the journal exists, and is complete and balanced, is checked for whole statements by the triggers below; a

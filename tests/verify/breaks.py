@@ -204,6 +204,7 @@ LEDGER: Final = (
             WHERE j.id = {_CAPTURE_JOURNAL}),
         entries AS (UPDATE ledger_entries AS e SET journal_id = r.new_id FROM renamed AS r WHERE e.journal_id = r.id)
         UPDATE ledger_journals AS j SET id = r.new_id FROM renamed AS r WHERE j.id = r.id RETURNING j.id""",
+        drop=("ledger_journals", "ledger_journals_natural_key"),
     ),
     Breaking(
         "facts_are_posted_once",
@@ -216,6 +217,7 @@ LEDGER: Final = (
             FROM ledger_journals AS j INNER JOIN twin AS t ON t.id = j.id)
         SELECT greatest(id, new_id) FROM twin""",
         _also("journal_ids_are_derived", "balances_are_sums", "payments_are_booked"),
+        drop=("ledger_journals", "ledger_journals_natural_key"),
     ),
     Breaking(
         "balances_are_sums",
@@ -237,12 +239,14 @@ LEDGER: Final = (
         f"""UPDATE ledger_journals AS j SET correlation_id = 'att_of_nobody' FROM ledger_journals AS before
         WHERE j.id = {_REFUND_JOURNAL} AND before.id = j.id RETURNING substr(before.correlation_id, 5)""",
         _also("postings_have_an_effect", "journal_ids_are_derived"),
+        drop=("ledger_journals", "ledger_journals_natural_key"),
     ),
     Breaking(
         "postings_have_an_effect",
         "jrn",
         f"UPDATE ledger_journals SET correlation_id = 'att_of_nobody' WHERE id = {_CAPTURE_JOURNAL} RETURNING id",
         _also("effects_are_posted", "journal_ids_are_derived"),
+        drop=("ledger_journals", "ledger_journals_natural_key"),
     ),
     Breaking(
         "journals_follow_the_posting_table",

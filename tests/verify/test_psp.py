@@ -142,7 +142,7 @@ def test_an_operation_that_the_asked_psp_does_not_know(trading: Platform, shop: 
     payment = shop.create(capture_strategy="manual").json
     shop.do(payment["payment_id"], "capture", value=5)
     shop.do(payment["payment_id"], "refunds", value=5)
-    trading.sql("UPDATE payment_attempts SET psp_reference = 'op_none' WHERE operation = $1", operation)
+    tamper(trading, f"UPDATE payment_attempts SET psp_reference = 'op_none' WHERE operation = '{operation}'")
 
     assert found(compared(trading, listing=False)) == {MISSING: {payment["payment_id"]}}
 
@@ -150,8 +150,8 @@ def test_an_operation_that_the_asked_psp_does_not_know(trading: Platform, shop: 
 def test_an_amount_that_the_asked_psp_holds_otherwise(trading: Platform, shop: Merchant) -> None:
     payment = shop.create().json
     shop.create()
-    sql = "UPDATE payment_attempts SET moved_minor = 9, captured_minor = 9 WHERE psp_reference = $1"
-    trading.sql(sql, payment["psp_reference"])
+    which = f"psp_reference = '{payment['psp_reference']}'"
+    tamper(trading, f"UPDATE payment_attempts SET moved_minor = 9, captured_minor = 9 WHERE {which}")
 
     assert found(compared(trading, listing=False)) == {AMOUNTS: {payment["payment_id"]}}
 
@@ -166,11 +166,16 @@ def test_what_an_open_attempt_explains_is_no_violation(trading: Platform, shop: 
 
 def test_a_psp_that_does_not_answer_is_said(trading: Platform, shop: Merchant) -> None:
     shop.create()
-    trading.sql("UPDATE payment_attempts SET psp = 'gone'")
+    tamper(trading, "UPDATE payment_attempts SET psp = 'gone'")
     try:
         assert found(compared(trading))["psp_answers"] == {"gone"}
     finally:
-        trading.sql("UPDATE payment_attempts SET psp = 'simulator'")
+        tamper(trading, "UPDATE payment_attempts SET psp = 'simulator'")
+
+
+def tamper(trading: Platform, statement: str) -> None:
+    """Change what triggers would refuse to change."""
+    run_sql(trading.database_url, "SET session_replication_role = replica", statement)
 
 
 def test_the_command_says_it_and_ends_with_one(trading: Platform, shop: Merchant) -> None:
