@@ -100,8 +100,8 @@ class Flow:
 
     async def _current_of(self, command: Command, look: Look) -> Reply:
         merchant_id = command.merchant_id
-        if look.attempt_id is not None:
-            await self._wait_for_look((look.attempt_id, merchant_id), is_repeat=look.is_repeat, is_command=True)
+        for attempt_id in await self._attempts_to_look_at(command, look):
+            await self._wait_for_look((attempt_id, merchant_id), is_repeat=look.is_repeat, is_command=True)
         async with self._database.connection(WAIT_MAX_S) as connection:
             if command.verb == "refund" and look.attempt_id is not None:
                 attempt = (await store.attempts(connection, [(look.attempt_id, merchant_id)]))[look.attempt_id]
@@ -121,6 +121,14 @@ class Flow:
             async with self._database.transaction() as transaction:
                 await keep_replies(transaction, [Keep(command.claim.id, merchant_id, hidden)])
         return reply
+
+    async def _attempts_to_look_at(self, command: Command, look: Look) -> list[UUID]:
+        """The attempt of the key; of a confirm, which may have found one open and made none, what is open now."""
+        if command.verb != "confirm":
+            return [] if look.attempt_id is None else [look.attempt_id]
+        async with self._database.connection(WAIT_MAX_S) as connection:
+            _, attempts = await self._load(connection, command.merchant_id, look.payment_id)
+        return [a.id for a in attempts if a.is_unresolved]
 
     async def show(self, merchant_id: UUID, payment_id: UUID, *, from_browser: bool = False) -> bytes:
         """The payment as it is; for a secret key what is unresolved is looked at first, once a second at most.

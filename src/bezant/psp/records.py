@@ -28,7 +28,8 @@ class RequestLog(msgspec.Struct, frozen=True, kw_only=True):
 
 def kept_text(text: str) -> str:
     """`text` without card data and secrets, bounded, and without the NUL that PostgreSQL refuses."""
-    bounded = text[:_TEXT_MAX]
+    bounded = text[: 2 * _TEXT_MAX]  # cut once more at the end, so that no half of a number stays at the edge
     lowered = bounded.lower()
     may_hold_secret = any(sign in lowered for sign in _SIGNS_OF_SECRETS)
-    return (redact_text if may_hold_secret else redact_card_data)(bounded).replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    redacted = (redact_text if may_hold_secret else redact_card_data)(bounded)
+    return redacted[:_TEXT_MAX].replace("\x00", "\N{REPLACEMENT CHARACTER}")
