@@ -90,6 +90,7 @@ class Resolution:
                 raise NotFound("There is no such attempt.")
             if attempt.is_conclusive:
                 raise Conflict("invalid_state", f"The attempt is {attempt.status} already.")
+            outcome = outcome_of(attempt, resolved)
             # The lease keeps everybody else away for as long as this takes.
             taken = await store.take_up(connection, (attempt_id, merchant_id), _LEASE, None, None)
         if taken is None:
@@ -101,7 +102,7 @@ class Resolution:
                 attempt_id=attempt.id,
                 refund_id=attempt.refund_id,
                 operation=attempt.operation,
-                outcome=outcome_of(attempt, resolved),
+                outcome=outcome,
                 audit=Audit(actor, resolved.reason),
             )
         )
