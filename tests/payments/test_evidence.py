@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bezant.base import ids
@@ -42,6 +42,15 @@ EVIDENCE = st.tuples(
     st.sampled_from(["approved", "approved", "declined", "lost", "pending", "unknown", "approved late"]),
     st.integers(0, 5),
 )
+
+CANCEL_THAT_WAS_DONE_AFTER_ALL: Final = [
+    ("evidence", "approved", 0),
+    ("start", "cancel", 1),
+    ("evidence", "declined", 0),
+    ("start", "capture", 1),
+    ("evidence", "approved", 1),
+]
+"""Said to be declined, so a capture is under way when it turns out to be done."""
 
 
 class Life:
@@ -175,6 +184,7 @@ async def lived(url: str, automatic: bool, steps: list[tuple[str, str, int]]) ->
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+@example(automatic=False, steps=CANCEL_THAT_WAS_DONE_AFTER_ALL)
 @given(automatic=st.booleans(), steps=st.lists(STARTS | EVIDENCE, min_size=4, max_size=14))
 def test_any_evidence_in_any_order_is_taken(
     module_database_url: str, automatic: bool, steps: list[tuple[str, str, int]]
