@@ -32,7 +32,7 @@ async def test_lawful_posting_is_taken(books: Books) -> None:
 async def test_unbalanced_journal_is_refused(books: Books, lines: tuple[tuple[int, int], ...]) -> None:
     payment_id = await books.payment("captured")
     statement, *parameters = posting(books.merchant_id, payment_id, lines)
-    assert await books.refused(str(statement), *parameters) == "ledger_journals_balance"
+    assert await books.refused(statement, *parameters) == "ledger_journals_balance"
 
 
 async def test_two_unbalanced_journals_that_balance_together_are_refused(books: Books) -> None:
@@ -56,13 +56,13 @@ async def test_two_unbalanced_journals_that_balance_together_are_refused(books: 
 async def test_entry_has_exactly_one_side(books: Books, lines: tuple[int, int], constraint: str) -> None:
     payment_id = await books.payment("captured")
     statement, *parameters = posting(books.merchant_id, payment_id, (lines, (0, 5)))
-    assert await books.refused(str(statement), *parameters) == f"ledger_entries_{constraint}"
+    assert await books.refused(statement, *parameters) == f"ledger_entries_{constraint}"
 
 
 async def test_account_that_does_not_exist_is_refused(books: Books) -> None:
     payment_id = await books.payment("captured")
     statement, *parameters = posting(books.merchant_id, payment_id)
-    refusal = await books.refused(str(statement).replace("'cash'", "'my_pocket'"), *parameters)
+    refusal = await books.refused(statement.replace("'cash'", "'my_pocket'"), *parameters)
     assert refusal == "ledger_entries_known_account"
 
 
@@ -70,7 +70,7 @@ async def test_account_that_does_not_exist_is_refused(books: Books) -> None:
 async def test_journal_that_says_another_number_of_entries_is_refused(books: Books, entry_count: int) -> None:
     payment_id = await books.payment("captured")
     statement, *parameters = posting(books.merchant_id, payment_id, entry_count=entry_count)
-    refusal = await books.refused(str(statement), *parameters)
+    refusal = await books.refused(statement, *parameters)
     assert refusal in ("ledger_journals_balance", "ledger_journals_entry_count_check")
 
 
@@ -131,7 +131,7 @@ async def test_pair_does_not_slip_in_beside_a_new_journal_in_one_statement(books
 async def test_two_statements_of_one_transaction_do_not_make_a_journal(books: Books) -> None:
     payment_id = await books.payment("captured")
     statement, *parameters = posting(books.merchant_id, payment_id, ((100, 0),), entry_count=2)
-    assert await books.refused(str(statement), *parameters) == "ledger_journals_balance"
+    assert await books.refused(statement, *parameters) == "ledger_journals_balance"
 
 
 async def test_pair_does_not_slip_in_through_copy(books: Books) -> None:
@@ -187,7 +187,7 @@ async def test_second_journal_of_one_fact_is_refused(books: Books) -> None:
     payment_id = await books.payment("captured")
     await books.journal(payment_id)
     statement, *parameters = posting(books.merchant_id, payment_id)
-    assert await books.refused(str(statement), *parameters) in ("ledger_journals_pkey", "ledger_entries_pkey")
+    assert await books.refused(statement, *parameters) in ("ledger_journals_pkey", "ledger_entries_pkey")
 
 
 @pytest.mark.parametrize("byte", range(16))
@@ -196,20 +196,20 @@ async def test_second_journal_of_one_fact_is_refused_under_any_other_id(books: B
     journal_id = bytearray((await books.journal(payment_id)).bytes)
     journal_id[byte] ^= 1
     statement, *parameters = posting(books.merchant_id, payment_id, journal_id=UUID(bytes=bytes(journal_id)))
-    assert await books.refused(str(statement), *parameters) == "ledger_journals_natural_key"
+    assert await books.refused(statement, *parameters) == "ledger_journals_natural_key"
 
 
 async def test_null_payment_does_not_let_a_fact_in_twice(books: Books) -> None:
     statement, *parameters = posting(books.merchant_id, None)
-    await books.run(str(statement), *parameters)
+    await books.run(statement, *parameters)
     statement, *parameters = posting(books.merchant_id, None)
-    assert await books.refused(str(statement), *parameters) == "ledger_journals_without_payment"
+    assert await books.refused(statement, *parameters) == "ledger_journals_without_payment"
 
 
 async def test_journal_of_another_merchants_payment_is_refused(books: Books) -> None:
     theirs = await books.payment("captured", books.other_id)
     statement, *parameters = posting(books.merchant_id, theirs)
-    assert await books.refused(str(statement), *parameters) == "ledger_journals_payment_id_merchant_id_fkey"
+    assert await books.refused(statement, *parameters) == "ledger_journals_payment_id_merchant_id_fkey"
 
 
 def _entry(journal_id: UUID, books: Books, line: int, debit_minor: int, credit_minor: int) -> str:

@@ -1,5 +1,7 @@
 """A browser: the publishable key and the payment's client secret, and nothing else of the merchant's."""
 
+from typing import Any
+
 import pytest
 
 from tests.support.platform import Answer, Merchant, Platform
@@ -118,7 +120,7 @@ def test_publishable_key_may_do_nothing_else(shop: Merchant, method: str, path: 
 
 
 def _show(shop: Merchant, payment_id: str, secret: str | None) -> Answer:
-    query = {} if secret is None else {"client_secret": secret}
+    query: dict[str, Any] = {} if secret is None else {"client_secret": secret}
     return shop.get(f"/payments/{payment_id}", bearer=shop.publishable_key, **query)
 
 

@@ -132,7 +132,7 @@ def test_platform_fee_over_several_captures_is_the_fee_of_all_less_what_was_take
     ],
 )
 def test_platform_fee_is_rounded_half_up_and_never_above_the_amount(
-    platform: Platform, terms: dict[str, int], value: int, fee: int
+    platform: Platform, terms: dict[str, Any], value: int, fee: int
 ) -> None:
     shop = platform.merchant(**terms)
     shop.create(value=value)

@@ -216,7 +216,8 @@ def test_currency_with_its_own_decimals_goes_through_in_minor_units(
 def test_bad_value_is_refused_at_its_place_and_nothing_is_charged(
     shop: Merchant, platform: Platform, fields: dict[str, Any], status: int, code: str, param: str | None
 ) -> None:
-    answer = shop.create(**({"order_id": f"ord_{shop.merchant_id}"} | fields))
+    wanted: dict[str, Any] = {"order_id": f"ord_{shop.merchant_id}"} | fields
+    answer = shop.create(**wanted)
     assert (answer.status, answer.code) == (status, code)
     assert param is None or answer["param"] == param
     assert platform.charges(payment_reference=f"ord_{shop.merchant_id}") == []

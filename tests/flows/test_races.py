@@ -112,17 +112,10 @@ def test_100_different_keys_for_one_order_make_100_charges(shop: Merchant, platf
 
 
 def test_many_keys_in_opposite_orders_from_two_processes_never_deadlock(shop: Merchant, platform: Platform) -> None:
-    bodies = [
-        {
-            "order_id": f"ord-{uuid4().hex}",
-            "amount": {"value": 100, "currency": "USD"},
-            "payment_method": "pm_card_visa",
-        }
-        for _ in range(40)
-    ]
+    orders = [f"ord-{uuid4().hex}" for _ in range(40)]
 
     def send(n: int, api: int) -> Answer:
-        return shop.call("POST", "/payments", bodies[n], f"key-{n}", api=api)
+        return shop.create(value=100, order_id=orders[n], key=f"key-{n}", api=api)
 
     for _ in range(2):
         _, codes = race(
@@ -132,8 +125,8 @@ def test_many_keys_in_opposite_orders_from_two_processes_never_deadlock(shop: Me
             ]
         )
         assert set(codes) <= {(200, None), (409, "idempotency_key_in_use")}
-    for body in bodies:
-        assert len(platform.charges(payment_reference=body["order_id"])) == 1
+    for order_id in orders:
+        assert len(platform.charges(payment_reference=order_id)) == 1
 
 
 def test_refunds_of_many_payments_in_opposite_orders_never_deadlock(shop: Merchant, platform: Platform) -> None:

@@ -12,7 +12,7 @@ from tests.support.waiting import wait_until
 def test_list_pages_through_everything_newest_first(shop: Merchant) -> None:
     made = [shop.create(value=100 + n)["payment_id"] for n in range(7)]
     seen: list[str] = []
-    query: dict[str, object] = {"limit": 3}
+    query: dict[str, Any] = {"limit": 3}
     pages = 0
     while True:
         page = shop.get("/payments", **query).json
@@ -40,7 +40,7 @@ def test_each_filter_narrows_the_list_and_all_must_hold(shop: Merchant) -> None:
     authorized = shop.create(order_id="order-a", capture_strategy="manual").json
     failed = shop.create("pm_card_declined", order_id="order-b").json
 
-    def found(**query: object) -> list[str]:
+    def found(**query: Any) -> list[str]:
         return [payment["payment_id"] for payment in shop.get("/payments", **query).json["data"]]
 
     ids = {name: p["payment_id"] for name, p in (("c", captured), ("a", authorized), ("f", failed))}

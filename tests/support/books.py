@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -130,13 +131,11 @@ class Books:
     async def journal(self, payment_id: UUID, correlation_id: str = "fact") -> UUID:
         """A balanced journal of 100 with two entries."""
         statement, *parameters = posting(self.merchant_id, payment_id, correlation_id=correlation_id)
-        await self.run(str(statement), *parameters)
-        journal_id = parameters[0]
-        assert isinstance(journal_id, UUID)
-        return journal_id
+        await self.run(statement, *parameters)
+        return parameters[0]
 
 
-def step_to(payment_id: UUID, status: str) -> tuple[object, ...]:
+def step_to(payment_id: UUID, status: str) -> tuple[Any, ...]:
     """The statement that gives a payment a status and amounts with which it agrees."""
     amounts = [AMOUNTS[status].get(name, 0) for name in _MOVED]
     sets = ", ".join(f"{name} = ${n}" for n, name in enumerate(_MOVED, 3))
@@ -152,7 +151,7 @@ def posting(
     kind: str = "capture",
     journal_id: UUID | None = None,
     entry_count: int | None = None,
-) -> tuple[object, ...]:
+) -> tuple[Any, ...]:
     """The statement of a journal with its entries (debit, credit), and its parameters; first the journal's id."""
     if journal_id is None:
         journal_id = uuid4() if payment_id is None else derived_id(merchant_id, payment_id, kind, correlation_id)

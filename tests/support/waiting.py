@@ -11,7 +11,7 @@ T = TypeVar("T")
 _PAUSE_S = 0.02
 
 
-def wait_until(predicate: Callable[[], T], timeout_s: float = 10.0, what: str = "") -> T:
+def wait_until(predicate: Callable[[], T | None], timeout_s: float = 10.0, what: str = "") -> T:
     """The first true value of `predicate()`. Fails the test after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not (value := predicate()):
