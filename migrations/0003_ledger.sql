@@ -35,7 +35,7 @@ CREATE TABLE ledger_journals (
 -- A journal that belongs to no payment has no time bits to derive an id from.
 CREATE UNIQUE INDEX ledger_journals_without_payment ON ledger_journals (merchant_id, kind, correlation_id)
 WHERE payment_id IS null;
-CREATE INDEX ledger_journals_of_merchant ON ledger_journals (merchant_id, id);
+CREATE INDEX ledger_journals_in_order ON ledger_journals (merchant_id, tx, position);
 
 -- That the journal exists, and is complete and balanced, is checked for whole statements by the triggers below; a
 -- foreign key would look it up once more for each row.

@@ -1,7 +1,6 @@
 """The HTTP calls about balances and the ledger."""
 
 from datetime import datetime
-from uuid import UUID
 
 import msgspec
 
@@ -11,8 +10,6 @@ from bezant.base.errors import InvalidRequest
 from bezant.ledger import read, store
 from bezant.ledger.read import AccountView, BalanceView, JournalView, TrialBalanceView
 from bezant.web import Call, Page, PageQuery, Reply, Route, decode_cursor, encode_cursor, json_reply
-
-_FIRST, _LAST = UUID(int=0), UUID(int=(1 << 128) - 1)
 
 
 class AccountList(msgspec.Struct, frozen=True):
@@ -76,7 +73,7 @@ class LedgerApi:
     async def journals(self, call: Call) -> Reply:
         """List journals with their entries, newest first."""
         query = call.read_query(JournalQuery)
-        before = None if query.cursor is None else UUID(decode_cursor("journals", query.cursor))
+        before = None if query.cursor is None else _order(decode_cursor("journals", query.cursor))
         payment_id = None if query.payment_id is None else ids.parse(ids.PAYMENT, query.payment_id)
         if query.payment_id is not None and payment_id is None:
             return json_reply(200, Page[JournalView]([], False, None))
@@ -84,14 +81,13 @@ class LedgerApi:
             rows = await store.journals(
                 connection,
                 call.principal.merchant_id,
-                id_range=(_FIRST, _LAST) if payment_id is None else ids.family_range(payment_id),
                 payment_id=payment_id,
                 before=before,
                 limit=query.limit + 1,
             )
         shown = rows[: query.limit]
         has_more = len(rows) > query.limit
-        cursor = encode_cursor("journals", str(shown[-1][0])) if has_more else None
+        cursor = encode_cursor("journals", f"{shown[-1][-2]}.{shown[-1][-1]}") if has_more else None
         return json_reply(200, Page([read.journal_view(row) for row in shown], has_more, cursor))
 
     async def trial_balance(self, call: Call) -> Reply:
@@ -101,3 +97,8 @@ class LedgerApi:
             raise InvalidRequest("invalid_request", "A time needs its offset, e.g. 2026-11-23T12:00:00Z.", param="/at")
         async with self._database.connection() as connection:
             return json_reply(200, await read.trial_balance(connection, call.principal.merchant_id, at))
+
+
+def _order(position: str) -> tuple[int, int]:
+    tx, _, number = position.partition(".")
+    return int(tx), int(number)

@@ -101,20 +101,13 @@ def _pending_minor(payable_minor: int, transit_minor: int) -> int:
 
 async def journals_of_payment(connection: Connection, merchant_id: UUID, payment_id: UUID) -> list[JournalView]:
     """The journals of one payment, oldest first."""
-    rows = await store.journals(
-        connection,
-        merchant_id,
-        id_range=ids.family_range(payment_id),
-        payment_id=payment_id,
-        before=None,
-        limit=1_000,
-    )
-    return sorted((journal_view(row) for row in rows), key=lambda journal: journal.created_at)
+    rows = await store.journals(connection, merchant_id, payment_id=payment_id, before=None, limit=1_000)
+    return [journal_view(row) for row in reversed(rows)]
 
 
 def journal_view(row: Row) -> JournalView:
     """A journal from its row."""
-    journal_id, payment_id, kind, correlation_id, currency, created_at, effective_at, codes, debits, credits = row
+    journal_id, payment_id, kind, correlation_id, currency, created_at, effective_at, codes, debits, credits, *_ = row
     return JournalView(
         ids.show(ids.JOURNAL, journal_id),
         None if payment_id is None else ids.show(ids.PAYMENT, payment_id),

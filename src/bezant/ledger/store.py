@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from bezant.base import ids
 from bezant.base.db import Connection, Row, Transaction
 from bezant.ledger.rules import Journal
+
+_AFTER_ALL = ((1 << 63) - 1, 0)
 
 # One statement, so that the triggers see the journals and all their entries together.
 _INSERT_JOURNALS = """
@@ -43,20 +46,25 @@ WHERE j.merchant_id = $1 AND j.created_at <= $2
 GROUP BY j.currency, e.account_code ORDER BY j.currency, e.account_code
 """
 
-_JOURNALS = """
+# {0}: where from. Newest first by the order of posting; ids of one payment's family carry no order.
+_NEWEST = """
 SELECT j.id, j.payment_id, j.kind, j.correlation_id, j.currency, j.created_at, j.effective_at,
     array_agg(e.account_code ORDER BY e.line), array_agg(e.debit_minor ORDER BY e.line),
-    array_agg(e.credit_minor ORDER BY e.line)
+    array_agg(e.credit_minor ORDER BY e.line), j.tx, j.position
 FROM (
-    SELECT * FROM ledger_journals AS n
-    WHERE n.merchant_id = $1 AND n.id BETWEEN $2 AND $3 AND ($4::uuid IS NULL OR n.payment_id = $4)
-        AND ($5::uuid IS NULL OR n.id < $5)
-    ORDER BY n.id DESC LIMIT $6
+    SELECT * FROM {0} AS n WHERE n.merchant_id = $1 AND (n.tx, n.position) < ($2, $3)
+    ORDER BY n.tx DESC, n.position DESC LIMIT $4
 ) AS j
 INNER JOIN ledger_entries AS e ON e.journal_id = j.id AND e.merchant_id = j.merchant_id
 GROUP BY j.id, j.payment_id, j.kind, j.correlation_id, j.currency, j.created_at, j.effective_at, j.tx, j.position
-ORDER BY j.id DESC
+ORDER BY j.tx DESC, j.position DESC
 """
+_JOURNALS = _NEWEST.format("ledger_journals")
+# A payment's journals are a short range of the primary key, picked before they are put in order.
+_JOURNALS_OF_PAYMENT = _NEWEST.format(
+    "(SELECT * FROM ledger_journals AS f WHERE f.merchant_id = $1 AND f.id BETWEEN $5 AND $6 AND f.payment_id = $7 "
+    "OFFSET 0)"
+)
 
 _REFUNDS_IN_FLIGHT = """
 SELECT currency, sum(amount_minor)::bigint FROM refunds WHERE merchant_id = $1 AND status = 'pending' GROUP BY currency
@@ -116,13 +124,18 @@ async def journals(
     connection: Connection,
     merchant_id: UUID,
     *,
-    id_range: tuple[UUID, UUID],
     payment_id: UUID | None,
-    before: UUID | None,
+    before: tuple[int, int] | None,
     limit: int,
 ) -> Sequence[Row]:
-    """Journals with their entries as three parallel arrays, newest first."""
-    return await connection.fetch(_JOURNALS, merchant_id, *id_range, payment_id, before, limit)
+    """Journals with their entries as three parallel arrays and their order (tx, position), newest first.
+
+    Of one payment or of all; `before`: only those behind this order.
+    """
+    wanted = (merchant_id, *(before or _AFTER_ALL), limit)
+    if payment_id is None:
+        return await connection.fetch(_JOURNALS, *wanted)
+    return await connection.fetch(_JOURNALS_OF_PAYMENT, *wanted, *ids.family_range(payment_id), payment_id)
 
 
 async def refunds_in_flight(connection: Connection, merchant_id: UUID) -> Sequence[Row]:
