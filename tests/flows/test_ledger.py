@@ -1,6 +1,7 @@
 """The ledger as merchants read it: balance, accounts, journals, trial balance now and at any past moment."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -103,3 +104,26 @@ def test_trial_balance_is_right_at_any_past_moment(shop: Merchant) -> None:
 def test_moment_without_its_offset_is_refused(shop: Merchant, at: str) -> None:
     answer = shop.get("/ledger/trial_balance", at=at)
     assert (answer.status, answer.code, answer["param"]) == (400, "invalid_request", "/at")
+
+
+def test_journals_page_through_everything_newest_first(shop: Merchant) -> None:
+    payments = [shop.create()["payment_id"] for _ in range(3)]
+    shop.do(payments[0], "refunds", value=100)
+    seen: list[dict[str, Any]] = []
+    query: dict[str, Any] = {"limit": 2}
+    while True:
+        page = shop.get("/ledger/journals", **query).json
+        seen += page["data"]
+        if not page["has_more"]:
+            break
+        query["cursor"] = page["next_cursor"]
+    assert [(j["payment_id"], j["kind"]) for j in seen] == [
+        (payments[0], "refund"),
+        (payments[2], "capture"),
+        (payments[1], "capture"),
+        (payments[0], "capture"),
+    ]
+    of_one = shop.get("/ledger/journals", payment_id=payments[0], limit=1).json
+    rest = shop.get("/ledger/journals", payment_id=payments[0], cursor=of_one["next_cursor"]).json
+    assert [j["kind"] for j in of_one["data"] + rest["data"]] == ["refund", "capture"]
+    assert (of_one["has_more"], rest["has_more"]) == (True, False)
