@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.flows.machine import Shopping, Visited
@@ -53,6 +53,7 @@ def test_random_lives_agree_with_the_model_and_everything_is_visited(platform: P
         derandomize=True,
         database=None,
         deadline=None,
+        phases=[Phase.generate],  # each life takes a second: shrinking one would take minutes
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
     )
     run_state_machine_as_test(Machine, settings=quiet)
