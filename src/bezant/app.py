@@ -17,6 +17,7 @@ from bezant.base.postgres import database_url
 from bezant.connectors import simulator, stripe
 from bezant.idempotency.claims import Reply
 from bezant.idempotency.jobs import idempotency_jobs
+from bezant.jobs.database import database_jobs
 from bezant.jobs.schedule import Schedule
 from bezant.jobs.statistics import statistics_jobs
 from bezant.ledger.api import LedgerApi
@@ -67,7 +68,10 @@ class Services:
             self.endpoints, transport, timeout_s=settings.psp_timeout_s, concurrency=settings.psp_concurrency
         )
         accept = Batcher[Command, Accepted](
-            Accept(database, terms), lambda command: command.merchant_id, wait_max_s=WAIT_MAX_S
+            Accept(database, terms),
+            lambda command: command.merchant_id,
+            wait_max_s=WAIT_MAX_S,
+            abandoned=lambda command, accepted: self.flow.withdraw(command, accepted),
         )
         self.record = Batcher[Recording, Reply](
             Apply(database, ages, secrets), lambda recording: recording.merchant_id, waiting_max=100_000
@@ -86,7 +90,8 @@ class Services:
             *idempotency_jobs(database, settings.idempotency_retention_days),
             *statistics_jobs(database),
         )
-        self.schedule = Schedule((*(jobs if settings.jobs else ()), *self.merchants.jobs()))
+        always = (*self.merchants.jobs(), *database_jobs(settings))
+        self.schedule = Schedule((*(jobs if settings.jobs else ()), *always))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Services"]:
@@ -99,6 +104,7 @@ class Services:
         finally:
             await self.flow.drain(_DRAIN_S)
             await self.schedule.close(_DRAIN_S)
+            await self.sync.drain(_DRAIN_S)
             if isinstance(self.transport, HttpTransport):
                 await self.transport.close()
             await self.database.close()

@@ -168,6 +168,25 @@ async def test_defect_that_one_item_meets_fails_that_item_alone() -> None:
     assert await batcher.submit(("a", 9)) == 9
 
 
+async def test_result_that_nobody_waits_for_any_more_is_told() -> None:
+    told: list[tuple[Item, int]] = []
+    goes_on = asyncio.Event()
+
+    async def waits(items: Sequence[Item]) -> Sequence[int]:
+        await goes_on.wait()
+        return [n for _, n in items]
+
+    batcher = Batcher[Item, int](waits, lane_of, wait_max_s=0.01, abandoned=lambda item, n: told.append((item, n)))
+    with pytest.raises(DatabaseLost):
+        await batcher.submit(("a", 7))
+    goes_on.set()
+    await wait_until_async(lambda: _is(told, [(("a", 7), 7)]))
+
+
+async def _is(found: object, wanted: object) -> bool:
+    return found == wanted
+
+
 async def test_caller_who_left_disturbs_nobody() -> None:
     held = Held(open_=False)
     batcher = Batcher[Item, int](held, lane_of)

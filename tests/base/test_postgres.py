@@ -126,3 +126,14 @@ def test_home_that_cannot_be_made_is_an_operator_error(tmp_path: Path):
 
 def test_programs_of_the_wheel_are_there():
     assert {"pgbench", "pg_dump", "psql", "initdb"} <= {path.name for path in binaries().iterdir()}
+
+
+def test_server_that_died_is_revived_and_one_that_was_stopped_is_not(home: Path):
+    embedded = Embedded(home)
+    url = embedded.ensure_running()
+    assert not embedded.revive()
+    os.kill(postmaster(home), signal.SIGKILL)
+    wait_until(embedded.revive)
+    assert embedded.ensure_running() == url
+    embedded.stop()
+    assert not embedded.revive()

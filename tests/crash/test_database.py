@@ -139,6 +139,26 @@ async def test_process_that_waits_too_long_for_its_commit_sends_nothing_any_more
     await assert_agreement(database_url, psp.url)
 
 
+@pytest.mark.parametrize("asks_again", [True, False])
+async def test_command_accepted_after_its_client_was_refused_is_executed_only_if_the_client_asks_again(
+    asks_again: bool, database_url: str, installation: Installation, line: Proxy, psp: SimulatorProcess, shop: Shop
+) -> None:
+    shop.server = await installation.serve(jobs=not asks_again, database_url=line.url)
+    order = shop.payment()
+    line.lose_commit(ACCEPT, Loss.HELD)
+    _is_refused(await shop.send(order))
+    line.release()
+    if asks_again:
+        answer = await shop.settle(order)
+        assert answer.body["status"] == "captured"
+    else:
+        await wait_until_resolved(database_url)
+        answer = await shop.send(order)
+        assert (answer.body["status"], answer.body["failure"]["code"]) == ("failed", "not_processed")
+    assert len(charges(psp.url)) == asks_again
+    await assert_agreement(database_url, psp.url)
+
+
 async def test_postgresql_killed_under_load(psp: SimulatorProcess, tmp_path: Path) -> None:
     home = tmp_path / "database"
     embedded = Embedded(home)

@@ -28,7 +28,10 @@ Run = Callable[[Sequence[Item]], Awaitable[Sequence[Result | BaseException]]]
 
 
 class Batcher(Generic[Item, Result]):
-    """Collects items into transactions, `in_flight_max` at a time."""
+    """Collects items into transactions, `in_flight_max` at a time.
+
+    `abandoned` is told of results that were committed after the caller had given up waiting (`wait_max_s`).
+    """
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Batcher(Generic[Item, Result]):
         in_flight_max: int = 1,
         lost_retry_s: float = 3.0,
         wait_max_s: float | None = None,
+        abandoned: Callable[[Item, Result], None] | None = None,
     ) -> None:
         self._run = run
         self._lane_of = lane_of
@@ -48,6 +52,7 @@ class Batcher(Generic[Item, Result]):
         self._in_flight_max = in_flight_max
         self._lost_retry_s = lost_retry_s
         self._wait_max_s = wait_max_s
+        self._abandoned = abandoned
         self._lanes: dict[Hashable, deque[tuple[Item, asyncio.Future[Result]]]] = {}
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,8 +119,10 @@ class Batcher(Generic[Item, Result]):
                     await self._settle([one])
                 return
             results = [error]
-        for (_, future), result in zip(batch, results, strict=True):
+        for (item, future), result in zip(batch, results, strict=True):
             if future.done():
+                if self._abandoned is not None and not isinstance(result, BaseException):
+                    self._abandoned(item, result)
                 continue
             if isinstance(result, BaseException):
                 future.set_exception(result)

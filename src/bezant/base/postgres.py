@@ -44,6 +44,7 @@ class Embedded:
     def __init__(self, home: Path, settings: Mapping[str, str] | None = None) -> None:
         self._home = home
         self._record_path = home / "database.json"
+        self._stopped_path = home / "database.stopped"
         self._settings = dict(settings or {})
 
     def ensure_running(self) -> str:
@@ -56,6 +57,7 @@ class Embedded:
             postgres_place.make_home(self._home)
             with self._locked():
                 record = self._read() or self._write(self._new_record())
+                self._stopped_path.unlink(missing_ok=True)
                 server = Server(self._home / record.place)
                 if server.answers(record.port, record.password):
                     return record.url(), False
@@ -74,7 +76,15 @@ class Embedded:
             return False
         with self._locked():
             record = self._read()
+            self._stopped_path.touch()
             return record is not None and Server(self._home / record.place).stop()
+
+    def revive(self) -> bool:
+        """Start a server again that has died; one that was stopped stays stopped. Whether it was started."""
+        record = self._read()
+        if record is None or self._stopped_path.exists() or Server(self._home / record.place).is_alive():
+            return False
+        return self.start_if_needed()[1]
 
     def place(self) -> Path | None:
         """The folder of the server's data and logs, once there is one."""

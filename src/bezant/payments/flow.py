@@ -49,6 +49,7 @@ class Flow:
         self._sync = sync
         self._secrets = secrets
         self._running: set[asyncio.Task[Reply]] = set()
+        self._withdrawing: set[asyncio.Task[None]] = set()
 
     async def perform(self, command: Command) -> Reply:
         """The reply to a command. Goes on to its end even where the client leaves.
@@ -60,6 +61,20 @@ class Flow:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
+
+    def withdraw(self, command: Command, accepted: Accepted) -> None:
+        """The command was accepted after its client had been told that the service is unavailable: nothing is sent."""
+        if isinstance(accepted, Proceed):
+            task = asyncio.create_task(self._withdraw(command, accepted.attempt))
+            self._withdrawing.add(task)
+            task.add_done_callback(self._withdrawing.discard)
+
+    async def _withdraw(self, command: Command, attempt: Attempt) -> None:
+        try:
+            async with self._database.connection() as connection:
+                await store.withdraw(connection, (attempt.id, command.merchant_id), attempt.lease_until)
+        except DatabaseError as error:
+            _log.error("not_withdrawn", attempt=attempt.id.hex, error=str(error))
 
     async def drain(self, timeout_s: float) -> None:
         """Wait for what is in flight; the rest is left to sync."""

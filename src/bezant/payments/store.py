@@ -137,19 +137,29 @@ FROM (
 WHERE t.id = free.id AND t.merchant_id = free.merchant_id
 RETURNING {_columns(Attempt, "t")}, free.lease_until, clock_timestamp()
 """
+# The lease names the very claim: whoever took the attempt up since then keeps it.
+_WITHDRAW = """
+UPDATE payment_attempts AS a
+SET status = 'unknown', execute_until = clock_timestamp(), lease_until = clock_timestamp(),
+    next_check_at = clock_timestamp(), updated_at = clock_timestamp()
+WHERE a.id = $1 AND a.merchant_id = $2 AND a.status = 'sending' AND a.lease_until = $3
+"""
 _DUE = """
 SELECT a.id, a.merchant_id FROM payment_attempts AS a
-WHERE a.status IN ('pending', 'unknown') AND a.next_check_at <= now() AND a.lease_until < now()
-ORDER BY a.next_check_at LIMIT $1
+WHERE a.status IN ('pending', 'unknown') AND a.psp = $1 AND a.next_check_at <= now() AND a.lease_until < now()
+ORDER BY a.next_check_at LIMIT $2
 """
+# The first condition is that of the index of unresolved attempts, which is small.
 _ABANDONED = """
 SELECT a.id, a.merchant_id FROM payment_attempts AS a
-WHERE a.status IN ('sending', 'pending', 'unknown') AND a.status = 'sending' AND a.lease_until < now() LIMIT $1
+WHERE a.status IN ('sending', 'pending', 'unknown') AND a.status = 'sending' AND a.psp = $1 AND a.lease_until < now()
+LIMIT $2
 """
 _OVERDUE = "SELECT p.id, p.merchant_id FROM payments AS p WHERE p.deadline_at <= now() ORDER BY p.deadline_at LIMIT $1"
 _STUCK = f"""
 SELECT {_columns(Attempt, "a")} FROM payment_attempts AS a
-WHERE a.status IN ('sending', 'pending', 'unknown') AND a.stuck_at IS NOT NULL
+WHERE a.status IN ('sending', 'pending', 'unknown')
+    AND (a.stuck_at IS NOT NULL OR (a.status <> 'pending' AND a.created_at < now() - interval '1 hour'))
     AND ($1::uuid IS NULL OR a.merchant_id = $1)
 ORDER BY a.created_at LIMIT $2
 """
@@ -257,14 +267,19 @@ async def take_up(
     return None if row is None else (Attempt(*row[:-2]), row[-2], row[-1])
 
 
-async def due(connection: Connection, limit: int) -> list[Key]:
-    """Unresolved attempts whose next check is due."""
-    return [(row[0], row[1]) for row in await connection.fetch(_DUE, limit)]
+async def withdraw(connection: Connection, key: Key, lease_until: datetime) -> None:
+    """Nobody may send the attempt any more, unless its client asks again; what became of it is to be found out."""
+    await connection.execute(_WITHDRAW, *key, lease_until)
 
 
-async def abandoned(connection: Connection, limit: int) -> list[Key]:
-    """Attempts that were being sent when their process died."""
-    return [(row[0], row[1]) for row in await connection.fetch(_ABANDONED, limit)]
+async def due(connection: Connection, psp: str, limit: int) -> list[Key]:
+    """Unresolved attempts at a PSP whose next check is due."""
+    return [(row[0], row[1]) for row in await connection.fetch(_DUE, psp, limit)]
+
+
+async def abandoned(connection: Connection, psp: str, limit: int) -> list[Key]:
+    """Attempts that were being sent to a PSP when their process died."""
+    return [(row[0], row[1]) for row in await connection.fetch(_ABANDONED, psp, limit)]
 
 
 async def overdue(connection: Connection, limit: int) -> list[Key]:

@@ -28,8 +28,8 @@ from bezant.psp.contract import Ask, Outcome, PspSilence, Resolution, Verdict
 _log = logger(__name__)
 
 _QUIET = timedelta(seconds=1)
-_SWEEP_MAX = 500
-_SWEEP_CONCURRENCY = 16
+_SWEPT_AT_ONCE = 16
+"""Attempts of one PSP that a process looks at side by side when nobody waits for them."""
 
 Key = tuple[UUID, UUID]
 
@@ -51,6 +51,7 @@ class Sync:
         self._record = record
         self._terms = terms
         self._in_flight: dict[UUID, asyncio.Task[None]] = {}
+        self._swept: dict[str, dict[UUID, asyncio.Task[None]]] = {psp: {} for psp in caller.endpoints}
 
     async def look(self, key: Key, *, is_repeat: bool, is_command: bool) -> None:
         """Try to resolve the attempt (id, merchant) now, joined by whoever asks meanwhile.
@@ -66,19 +67,35 @@ class Sync:
         await asyncio.shield(task)
 
     async def sweep(self) -> int:
-        """Take up what is due and what dead processes left behind; how many attempts were looked at."""
-        async with self._database.connection() as connection:
-            keys = [*await store.due(connection, _SWEEP_MAX), *await store.abandoned(connection, _SWEEP_MAX)]
-        slots = asyncio.Semaphore(_SWEEP_CONCURRENCY)
-        await asyncio.gather(*(self._swept(key, slots) for key in keys))
-        return len(keys)
+        """Begin to look at what is due and at what dead processes left behind; how many attempts.
 
-    async def _swept(self, key: Key, slots: asyncio.Semaphore) -> None:
-        async with slots:
-            try:
-                await self._round(key, is_repeat=False, quiet=None)
-            except (DatabaseError, ApiError, PspSilence) as error:
-                _log.warning("sync_failed", attempt=key[0].hex, error=str(error))
+        Each PSP has slots of its own and nobody is waited for, so that one that hangs delays no other.
+        """
+        begun = 0
+        for psp, running in self._swept.items():
+            free = _SWEPT_AT_ONCE - len(running)
+            if free:
+                async with self._database.connection() as connection:
+                    keys = await store.abandoned(connection, psp, _SWEPT_AT_ONCE)
+                    keys += await store.due(connection, psp, _SWEPT_AT_ONCE)
+                for key in [key for key in keys if key[0] not in running][:free]:
+                    running[key[0]] = asyncio.create_task(self._sweep_one(key, running))
+                    begun += 1
+        return begun
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait for what is being looked at; the rest is taken up by others when its lease is dead."""
+        tasks = [*self._in_flight.values(), *(task for running in self._swept.values() for task in running.values())]
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout_s)
+
+    async def _sweep_one(self, key: Key, running: dict[UUID, asyncio.Task[None]]) -> None:
+        try:
+            await self._round(key, is_repeat=False, quiet=None)
+        except (DatabaseError, ApiError, PspSilence) as error:
+            _log.warning("sync_failed", attempt=key[0].hex, error=str(error))
+        finally:
+            del running[key[0]]
 
     async def _round(self, key: Key, is_repeat: bool, quiet: timedelta | None) -> None:
         began_at = time.monotonic()
