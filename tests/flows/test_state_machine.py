@@ -17,7 +17,7 @@ from tests.flows.machine import Shopping, Visited
 from tests.flows.machine_model import LEGAL
 from tests.support.platform import Answer, Merchant, Platform, amount, running_platform
 
-EXAMPLES: Final = 50
+EXAMPLES: Final = 35
 STEPS: Final = 25
 
 FAULTS: Final = ("timeout_after", "timeout_before", "500_after", "500_before", "reset_after", "reset_before",
