@@ -136,7 +136,8 @@ class Sync:
         looked = await self._look_up(attempt.psp, ask, resolution)
         if looked.outcome.verdict not in (Verdict.NOT_FOUND, Verdict.NOT_EXECUTED):
             return looked, False
-        if looked.outcome.verdict is Verdict.NOT_FOUND and attempt.status == AttemptStatus.PENDING:
+        was_held = attempt.status == AttemptStatus.PENDING or attempt.psp_reference is not None
+        if looked.outcome.verdict is Verdict.NOT_FOUND and was_held:
             return _with(looked, Outcome(verdict=Verdict.UNKNOWN, detail="held before, not found now")), False
         if may_send(attempt, resolution, now):
             sent = await self._caller.perform(attempt.psp, ask, send_before)
