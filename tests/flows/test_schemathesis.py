@@ -63,7 +63,7 @@ class Caller:
         refund = {"refund_id": "ref_nothing"}
         if turn == 0:
             refund = self.shop.do(payment["payment_id"], "refunds", value=1).json
-        event = self.shop.get("/events", limit=1)["data"][0]
+        event = self.shop.events()[0]
         return {
             "payment_id": payment["payment_id"],
             "refund_id": refund["refund_id"],
