@@ -103,7 +103,7 @@ async def show(call: web.Call) -> web.Reply:
 async def find(call: web.Call) -> web.Reply:
     """Find things."""
     filters = call.read_query(Filters)
-    after = web.decode_cursor("things", filters.cursor) if filters.cursor else "start"
+    after = web.decode_cursor("things", filters.cursor, str) if filters.cursor else "start"
     things = [Thing(after, filters.name or "", str(filters.limit))]
     return web.json_reply(200, web.Page(things, True, web.encode_cursor("things", "thg_9")))
 

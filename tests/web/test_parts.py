@@ -51,12 +51,17 @@ def test_number_of_remembered_keys_is_bounded() -> None:
 
 @given(st.text(st.characters(exclude_characters=":", exclude_categories=["Cs"])), st.text(st.characters(codec="utf-8")))
 def test_cursor_gives_its_position_back(kind: str, position: str) -> None:
-    assert decode_cursor(kind, encode_cursor(kind, position)) == position
+    assert decode_cursor(kind, encode_cursor(kind, position), str) == position
 
 
 def test_cursor_of_another_list_is_refused() -> None:
     with pytest.raises(InvalidRequest):
-        decode_cursor("events", encode_cursor("payments", "1"))
+        decode_cursor("events", encode_cursor("payments", "1"), str)
+
+
+def test_cursor_that_holds_no_position_is_refused():
+    with pytest.raises(InvalidRequest):
+        decode_cursor("payments", encode_cursor("payments", "x"), int)
 
 
 @given(st.data())
@@ -65,13 +70,13 @@ def test_cursor_that_was_changed_is_refused(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(cursor) - 2))
     letter = data.draw(st.sampled_from("abcXYZ019-_=+ ").filter(lambda letter: letter != cursor[at]))
     with pytest.raises(InvalidRequest):
-        decode_cursor("payments", cursor[:at] + letter + cursor[at + 1 :])
+        decode_cursor("payments", cursor[:at] + letter + cursor[at + 1 :], str)
 
 
 @given(st.text())
 def test_text_that_is_no_cursor_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest):
-        decode_cursor("payments", text)
+        decode_cursor("payments", text, str)
 
 
 def test_body_nested_beyond_the_stack_is_an_invalid_request() -> None:

@@ -187,7 +187,7 @@ class _sorted_errors:  # noqa: N801 - a context manager that reads as a function
                 raise DataRefused(str(error), sqlstate, constraint) from error
             if sqlstate[:2] == "40":
                 raise TransactionRolledBack(str(error)) from error
-            if sqlstate[:2] in ("08", "53", "57", "58") or sqlstate in ("25P03", "XX000"):
+            if sqlstate[:2] in ("08", "3D", "53", "57", "58") or sqlstate in ("25P03", "XX000"):
                 raise DatabaseLost(str(error)) from error
         elif isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError):
             raise DatabaseLost(str(error) or type(error).__name__) from error

@@ -6,7 +6,6 @@ import msgspec
 
 from bezant.base import ids
 from bezant.base.db import Database
-from bezant.base.errors import InvalidRequest
 from bezant.ledger import read, store
 from bezant.ledger.read import AccountView, BalanceView, JournalView, TrialBalanceView
 from bezant.web import Call, Page, PageQuery, Reply, Route, decode_cursor, encode_cursor, json_reply
@@ -73,7 +72,7 @@ class LedgerApi:
     async def journals(self, call: Call) -> Reply:
         """List journals with their entries, newest first."""
         query = call.read_query(JournalQuery)
-        before = None if query.cursor is None else _order(decode_cursor("journals", query.cursor))
+        before = None if query.cursor is None else decode_cursor("journals", query.cursor, _order)
         payment_id = None if query.payment_id is None else ids.parse(ids.PAYMENT, query.payment_id)
         if query.payment_id is not None and payment_id is None:
             return json_reply(200, Page[JournalView]([], False, None))
@@ -93,8 +92,6 @@ class LedgerApi:
     async def trial_balance(self, call: Call) -> Reply:
         """Show all accounts at a moment, now or in the past, re-derived from the entries known then."""
         at = call.read_query(TrialBalanceQuery).at
-        if at is not None and at.tzinfo is None:
-            raise InvalidRequest("invalid_request", "A time needs its offset, e.g. 2026-11-23T12:00:00Z.", param="/at")
         async with self._database.connection() as connection:
             return json_reply(200, await read.trial_balance(connection, call.principal.merchant_id, at))
 

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from bezant.base import ids
-from bezant.base.errors import InvalidRequest, NotFound
+from bezant.base.errors import NotFound
 from bezant.idempotency.claims import Claim, key_id, request_hash
 from bezant.idempotency.claims import Reply as KeptReply
 from bezant.payments import create as creation
@@ -137,12 +137,6 @@ class PaymentsApi:
     async def list(self, call: Call) -> Reply:
         """List payments, newest first."""
         query = call.read_query(ListQuery)
-        for name in ("created_gte", "created_lt"):
-            moment: datetime | None = getattr(query, name)
-            if moment is not None and moment.tzinfo is None:
-                raise InvalidRequest(
-                    "invalid_request", "A time needs its offset, e.g. 2026-11-23T12:00:00Z.", param=f"/{name}"
-                )
         page = await self._queries.page(
             call.principal.merchant_id,
             order_id=query.order_id,

@@ -67,7 +67,7 @@ class Queries:
         limit: int,
     ) -> Page[PaymentView]:
         """A page of payments, newest first. Raises InvalidRequest for a cursor that is not of this list."""
-        before = None if cursor is None else UUID(decode_cursor("payments", cursor))
+        before = None if cursor is None else decode_cursor("payments", cursor, UUID)
         async with self._database.connection() as connection:
             found = await store.page(
                 connection,

@@ -8,6 +8,7 @@ names the merchant.
 import base64
 import binascii
 import hashlib
+from collections.abc import Callable
 from typing import Annotated, Final, Generic, TypeVar
 
 import msgspec
@@ -15,6 +16,7 @@ import msgspec
 from bezant.base.errors import InvalidRequest
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=100, description="How many items a page may have.")]
 Cursor = Annotated[str, msgspec.Meta(max_length=200, description="`next_cursor` of the page before.")]
@@ -43,8 +45,11 @@ def encode_cursor(kind: str, position: str) -> str:
     return base64.urlsafe_b64encode(_checksum(payload) + payload).rstrip(b"=").decode()
 
 
-def decode_cursor(kind: str, cursor: str) -> str:
-    """The position in `cursor`; raises `invalid_request` if it was not made by `encode_cursor` for the list `kind`."""
+def decode_cursor(kind: str, cursor: str, read: Callable[[str], P]) -> P:
+    """The position in `cursor`, read by `read`, which raises ValueError for what is no position.
+
+    Raises `invalid_request` if the cursor was not made by `encode_cursor` for the list `kind`.
+    """
     try:
         raw = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), b"-_", validate=True)
         payload = raw[_CHECKSUM_SIZE:]
@@ -53,7 +58,10 @@ def decode_cursor(kind: str, cursor: str) -> str:
         raise _bad_cursor() from None
     if found != kind or raw[:_CHECKSUM_SIZE] != _checksum(payload):
         raise _bad_cursor()
-    return position
+    try:
+        return read(position)
+    except ValueError:  # the checksum has no key: whoever reads this file can make one
+        raise _bad_cursor() from None
 
 
 def _checksum(payload: bytes) -> bytes:

@@ -1,6 +1,8 @@
 """Reads query strings and paths: well formed, each parameter once, without card data."""
 
+import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -13,6 +15,7 @@ from bezant.web.pointer import refusal
 T = TypeVar("T")
 
 _PARAMETERS_MAX = 50
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
 
 def parse_query(raw: bytes) -> dict[str, str]:
@@ -41,8 +44,14 @@ def refuse_card_data_in_path(path: str) -> None:
 
 
 def decode_query(query: Mapping[str, str], type_: type[T]) -> T:
-    """`query` as `type_`, texts turned into numbers and times where the type asks for them."""
+    """`query` as `type_`, texts turned into numbers and times (RFC 3339) where the type asks for them."""
     try:
-        return msgspec.convert(query, type_, strict=False)
+        read = msgspec.convert(query, type_, strict=False)
     except msgspec.ValidationError as error:
         raise refusal(error, "The query string") from None
+    for name, text in query.items():
+        if isinstance(getattr(read, name, None), datetime) and not _RFC3339.fullmatch(text):
+            raise InvalidRequest(
+                "invalid_request", "A time is written like 2026-11-23T12:00:00Z, with its offset.", param=f"/{name}"
+            )
+    return read
