@@ -1,9 +1,9 @@
 """`bezant bench payments|ledger`."""
 
-import asyncio
 from typing import Annotated
 
 import typer
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -41,7 +41,7 @@ def payments(
         pgbench_seconds=pgbench_seconds,
     )
     url = database_url(load_settings())
-    _show([asyncio.run(bench_payments(url, wanted, _progress))], json)
+    _show([uvloop.run(bench_payments(url, wanted, _progress))], json)
 
 
 @group.command("ledger")
@@ -54,7 +54,7 @@ def ledger(
     """Post journals of three entries, balances and triggers included."""
     url = database_url(load_settings())
     batches = tuple(batch or (128, 1_000, 8_000))
-    _show(asyncio.run(bench_ledger(url, batches, seconds, pgbench_seconds, _progress)), json)
+    _show(uvloop.run(bench_ledger(url, batches, seconds, pgbench_seconds, _progress)), json)
 
 
 def _progress(step: str) -> None:

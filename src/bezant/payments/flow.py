@@ -48,19 +48,22 @@ class Flow:
         self._caller = caller
         self._sync = sync
         self._secrets = secrets
-        self._running: set[asyncio.Task[Reply]] = set()
         self._withdrawing: set[asyncio.Task[None]] = set()
 
     async def perform(self, command: Command) -> Reply:
-        """The reply to a command. Goes on to its end even where the client leaves.
+        """The reply to a command.
 
         Raises the command's refusal; DatabaseLost or Unavailable where the database was not there before a PSP was
-        called, OutcomeUnknown where it was lost after.
+        called, OutcomeUnknown where it was lost after. Whoever cancels it leaves an attempt that sync takes up.
         """
-        task = asyncio.create_task(self._perform(command))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
+        accepted = await self._accept.submit(command)
+        match accepted:
+            case Reply():
+                return accepted
+            case Look():
+                return await self._current_of(command, accepted)
+            case Proceed():
+                return await self._proceed(command, accepted)
 
     def withdraw(self, command: Command, accepted: Accepted) -> None:
         """The command was accepted after its client had been told that the service is unavailable: nothing is sent."""
@@ -77,19 +80,9 @@ class Flow:
             _log.error("not_withdrawn", attempt=attempt.id.hex, error=str(error))
 
     async def drain(self, timeout_s: float) -> None:
-        """Wait for what is in flight; the rest is left to sync."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=timeout_s)
-
-    async def _perform(self, command: Command) -> Reply:
-        accepted = await self._accept.submit(command)
-        match accepted:
-            case Reply():
-                return accepted
-            case Look():
-                return await self._current_of(command, accepted)
-            case Proceed():
-                return await self._proceed(command, accepted)
+        """Wait for what runs beside the requests, for which the server itself waits."""
+        if self._withdrawing:
+            await asyncio.wait(self._withdrawing, timeout=timeout_s)
 
     async def _proceed(self, command: Command, accepted: Proceed) -> Reply:
         payment, attempt = accepted.payment, accepted.attempt
