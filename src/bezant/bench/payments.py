@@ -133,7 +133,7 @@ async def _api(url: str, wanted: PaymentsBench) -> AsyncIterator[_Api]:
     command = [
         *(sys.executable, "-m", "uvicorn", app, "--factory", "--port", str(port), "--loop", "uvloop"),
         *("--http", "httptools", "--ws", "none", "--no-access-log", "--no-proxy-headers", "--no-server-header"),
-        *("--log-level", "warning"),
+        *("--log-level", "warning", "--timeout-keep-alive", "75"),
     ]
     process = await asyncio.create_subprocess_exec(
         *command, env={**inherited, **_environment(url, wanted.simulator_url)}
