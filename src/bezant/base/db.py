@@ -141,7 +141,7 @@ class Database:
         pool, connection = self._pool, None
         while self._at_hand and connection is None:
             connection = self._at_hand.pop()
-            if connection.is_closed():
+            if _is_gone(connection):
                 await pool.release(connection)
                 connection = None
         if connection is None:
@@ -149,7 +149,7 @@ class Database:
         try:
             yield connection
         finally:
-            if connection.is_closed() or len(self._at_hand) >= self._at_hand_max:
+            if _is_gone(connection) or len(self._at_hand) >= self._at_hand_max:
                 await pool.release(connection)
             else:
                 self._at_hand.append(connection)
@@ -191,6 +191,14 @@ async def _hung_up_if_cut_short(connection: Any) -> AsyncIterator[None]:
     except (TimeoutError, asyncio.CancelledError):
         connection.terminate()
         raise
+
+
+def _is_gone(connection: Any) -> bool:
+    """Whether a connection of the pool is closed, or was hung up, after which the pool has taken it back."""
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True
 
 
 async def _nothing_to_reset(_: object) -> None:
