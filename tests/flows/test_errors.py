@@ -259,8 +259,8 @@ async def test_503_without_a_database_and_504_where_it_is_lost_on_the_way(databa
         slow = BODY | {"payment_method": "pm_card_slow_2s", "order_id": "lost"}
         assert (await asyncio.to_thread(shop.get, "/balance")).status == 200
         first = asyncio.create_task(asyncio.to_thread(shop.call, "POST", "/payments", slow, "lost-key"))
-        while not await asyncio.to_thread(platform.charges, payment_reference="lost"):
-            await asyncio.sleep(0.02)
+        being_sent = "SELECT 1 FROM payment_attempts WHERE status = 'sending'"
+        await asyncio.to_thread(wait_until, lambda: platform.sql(being_sent))
         await proxy.cut()
         refused = await asyncio.to_thread(shop.call, "POST", "/payments", BODY | {"order_id": "never"}, "key")
         problem(refused, 503, "unavailable", retry=True)
