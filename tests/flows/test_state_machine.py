@@ -28,6 +28,7 @@ ELSEWHERE: Final = {
     "outcome_unknown": "takes a database that goes away during a call",
     "multi_capture_unsupported": "takes a PSP without it",
     "psp_reference_missing": "takes an attempt that no evidence resolves",
+    "psp_reference_taken": "takes an attempt that no evidence resolves",
 }
 """Documented codes that these walks cannot meet, and why."""
 

@@ -59,6 +59,14 @@ def test_authorization_resolved_as_declined_fails_the_payment(shop: Merchant, pl
     assert shop.accounts() == {}
 
 
+def test_name_of_another_payment_at_the_psp_is_refused(shop: Merchant, platform: Platform) -> None:
+    taken = shop.create()["psp_reference"]
+    attempt_id = _stick(platform, shop.create("pm_card_500_before")["payment_id"])
+    refused = _resolve(shop, attempt_id, "approved", psp_reference=taken)
+    assert (refused.status, refused.code, refused["param"]) == (422, "psp_reference_taken", "/psp_reference")
+    assert _resolve(shop, attempt_id, "approved", psp_reference=by_hand())["status"] == "captured"
+
+
 @pytest.mark.parametrize(("outcome", "captured", "capturable"), [("approved", 6_000, 0), ("declined", 0, 10_000)])
 def test_capture_is_resolved_as_the_person_says(
     shop: Merchant, platform: Platform, outcome: str, captured: int, capturable: int

@@ -25,7 +25,7 @@ class AttemptsApi:
                 responses={200: None},
                 errors={
                     409: ("invalid_state", "attempt_in_progress"),
-                    422: ("psp_reference_missing", "amount_too_large"),
+                    422: ("psp_reference_missing", "psp_reference_taken", "amount_too_large"),
                 },
             ),
         )

@@ -82,7 +82,8 @@ class Resolution:
         """Record what a person says as the attempt's outcome, with state, journal, event and audit in one transaction.
 
         Raises NotFound, Conflict (`invalid_state`) where an outcome stands already, Busy (`attempt_in_progress`)
-        while a process is calling, Unprocessable where an approved authorization lacks its reference.
+        while a process is calling, Unprocessable where an approved authorization lacks its reference or gives one that
+        another attempt has.
         """
         async with self._database.connection() as connection:
             attempt = (await store.attempts(connection, [(attempt_id, merchant_id)])).get(attempt_id)
@@ -91,6 +92,10 @@ class Resolution:
             if attempt.is_conclusive:
                 raise Conflict("invalid_state", f"The attempt is {attempt.status} already.")
             outcome = outcome_of(attempt, resolved)
+            if resolved.psp_reference and await store.reference_is_taken(connection, attempt, resolved.psp_reference):
+                raise Unprocessable(
+                    "psp_reference_taken", "Another attempt has this reference at the PSP.", param="/psp_reference"
+                )
             # The lease keeps everybody else away for as long as this takes.
             taken = await store.take_up(connection, (attempt_id, merchant_id), _LEASE, None, None)
         if taken is None:

@@ -164,6 +164,11 @@ WHERE a.status IN ('sending', 'pending', 'unknown')
 ORDER BY a.created_at LIMIT $2
 """
 _MERCHANT_OF_ATTEMPT = "SELECT a.merchant_id FROM payment_attempts AS a WHERE a.id = $1"
+_REFERENCE_TAKEN = """
+SELECT EXISTS (
+    SELECT 1 FROM payment_attempts AS a WHERE a.psp_reference = $1 AND a.psp = $2 AND a.operation = $3 AND a.id <> $4
+)
+"""
 _LIST = f"""
 SELECT {_columns(Payment, "p")} FROM payments AS p
 WHERE p.merchant_id = $1 AND ($2::uuid IS NULL OR p.id < $2)
@@ -295,6 +300,11 @@ async def stuck(connection: Connection, merchant_id: UUID | None, limit: int) ->
 async def merchant_of_attempt(connection: Connection, attempt_id: UUID) -> UUID | None:
     """Whose an attempt is, for an operator, who acts for all merchants."""
     return await connection.fetchval(_MERCHANT_OF_ATTEMPT, attempt_id)
+
+
+async def reference_is_taken(connection: Connection, attempt: Attempt, psp_reference: str) -> bool:
+    """Whether another attempt at the same operation, anybody's, goes by this name at the PSP."""
+    return await connection.fetchval(_REFERENCE_TAKEN, psp_reference, attempt.psp, attempt.operation, attempt.id)
 
 
 async def page(
