@@ -9,7 +9,8 @@ import pytest_asyncio
 
 from bezant.connectors import simulator
 from bezant.psp.call import Caller, Endpoint, HttpTransport
-from bezant.psp.contract import Connector, Credentials
+from bezant.psp.connector import Connector
+from bezant.psp.contract import Credentials
 from tests.contract.peers import Lack, Peer
 from tests.support.simulator import SimulatorProcess, running_simulator
 

@@ -16,7 +16,8 @@ from enum import StrEnum
 import msgspec
 
 from bezant.psp.call import Caller
-from bezant.psp.contract import Ask, Connector, Operation, Outcome, Verdict
+from bezant.psp.connector import Connector
+from bezant.psp.contract import Ask, Operation, Outcome, Verdict
 
 
 class Lack(StrEnum):

@@ -22,6 +22,9 @@ _HOT_TABLES = (
     "outbox_events",
     "idempotency_keys",
     "psp_requests",
+    "inbox_events",
+    "webhook_deliveries",
+    "webhook_tries",
 )
 _ANALYSE = {table: f"ANALYZE (SKIP_LOCKED) {table}" for table in _HOT_TABLES}
 

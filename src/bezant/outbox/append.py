@@ -9,6 +9,9 @@ from bezant.base import ids
 from bezant.base.db import Transaction
 from bezant.outbox import store
 
+SHARDS = 16
+"""Into how many shards events are spread; those of one payment are in one."""
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """A change that has happened, in the past tense.
@@ -28,4 +31,6 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 async def append(transaction: Transaction, events: Sequence[Event]) -> None:
     """Insert the events in the order given. One statement."""
     if events:
-        await store.insert_events(transaction, [ids.child_of(event.payment_id) for event in events], events)
+        event_ids = [ids.child_of(event.payment_id) for event in events]
+        shards = [event.payment_id.int % SHARDS for event in events]
+        await store.insert_events(transaction, event_ids, shards, events)

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from bezant.outbox.append import Event
 
 _INSERT = """
-INSERT INTO outbox_events (id, merchant_id, payment_id, type, tx, position, data, created_at)
-SELECT e.id, e.merchant_id, e.payment_id, e.type, e.tx, e.position, e.data, $8
-FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::integer[], $7::json[])
-    AS e (id, merchant_id, payment_id, type, tx, position, data)
+INSERT INTO outbox_events (id, merchant_id, payment_id, type, tx, position, data, shard, created_at)
+SELECT e.id, e.merchant_id, e.payment_id, e.type, e.tx, e.position, e.data, e.shard, $9
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::integer[], $7::json[], $8::smallint[])
+    AS e (id, merchant_id, payment_id, type, tx, position, data, shard)
 """
 
 _SELECT = "SELECT id, payment_id, type, data, created_at FROM outbox_events "
@@ -33,7 +33,9 @@ _BY_ID = _SELECT + "WHERE id = $2 AND merchant_id = $1"
 _OF_PAYMENT = _SELECT + "WHERE merchant_id = $1 AND id BETWEEN $2 AND $3 AND payment_id = $4 ORDER BY tx, position, id"
 
 
-async def insert_events(transaction: Transaction, event_ids: Sequence[UUID], events: "Sequence[Event]") -> None:
+async def insert_events(
+    transaction: Transaction, event_ids: Sequence[UUID], shards: Sequence[int], events: "Sequence[Event]"
+) -> None:
     """Insert events at their place in this transaction."""
     await transaction.connection.execute(
         _INSERT,
@@ -44,6 +46,7 @@ async def insert_events(transaction: Transaction, event_ids: Sequence[UUID], eve
         [e.tx for e in events],
         [e.position for e in events],
         [e.data.decode() for e in events],
+        shards,
         transaction.now,
     )
 

@@ -119,6 +119,7 @@ def reserve_refund(
         amount_minor=amount_minor,
         currency=payment.currency,
         status="pending",
+        origin=origin.value,
         reason=reason,
         psp_reference=None,
         failure=None,

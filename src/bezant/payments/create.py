@@ -114,6 +114,7 @@ def _payment(scene: Scene, body: CreatePayment, psp: str) -> Payment:
         capture_strategy=body.capture_strategy,
         payment_method=body.payment_method,
         psp=psp,
+        psp_account_id=None,
         gateway_ref=None,
         idempotency_key=command.claim.idempotency_key,
         metadata=encode_json(body.metadata),

@@ -50,6 +50,8 @@ class Origin(StrEnum):
     CLIENT = "client"
     OVERDUE = "overdue"
     UNDO = "undo"
+    PSP = "psp"
+    """Nobody here: the PSP says that it was done, from its dashboard or by itself."""
 
 
 class Payment(msgspec.Struct):
@@ -67,6 +69,7 @@ class Payment(msgspec.Struct):
     capture_strategy: str
     payment_method: str | None
     psp: str
+    psp_account_id: UUID | None
     gateway_ref: str | None
     idempotency_key: str
     metadata: str
@@ -114,6 +117,7 @@ class Refund(msgspec.Struct):
     amount_minor: int
     currency: str
     status: str
+    origin: str
     reason: str | None
     psp_reference: str | None
     failure: str | None

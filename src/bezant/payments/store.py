@@ -21,7 +21,7 @@ Key = tuple[UUID, UUID]
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 _TYPES = {
-    "uuid": {"id", "merchant_id", "payment_id", "refund_id"},
+    "uuid": {"id", "merchant_id", "payment_id", "refund_id", "psp_account_id"},
     "jsonb": {"metadata", "details", "failure", "next_action"},
     "boolean": {"captures", "final", "keeps_open"},
     "integer": {"fee_basis_points", "checks", "event_position"},
@@ -67,7 +67,8 @@ _PAYMENT_CHANGES = (
 ).split()
 # What a row begins with; the rest are the table's defaults, which spares the hot path half of its parameters.
 _PAYMENT_BIRTH = (
-    "id merchant_id order_id amount_minor currency status capture_strategy payment_method psp idempotency_key metadata "
+    "id merchant_id order_id amount_minor currency status capture_strategy payment_method psp "
+    "psp_account_id idempotency_key metadata "
     "details fee_basis_points fee_fixed_minor tries event_tx event_position created_at updated_at"
 ).split()
 _ATTEMPT_BIRTH = (

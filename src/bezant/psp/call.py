@@ -18,10 +18,9 @@ import msgspec
 from bezant.base.db import transaction_is_open
 from bezant.base.failpoints import reach
 from bezant.base.log import logger
+from bezant.psp.connector import Call, Connector
 from bezant.psp.contract import (
     Ask,
-    Call,
-    Connector,
     Credentials,
     Holding,
     Operation,

@@ -1,12 +1,13 @@
 """What Bezant asks of a PSP and what a connector must answer.
 
 A connector is one folder: `__init__.py` holds a `Manifest` and the `Connector` built from it, `calls.py` ordinary
-functions over an injected `send`, `mapping.py` tables. A connector does no I/O of its own, catches nothing and keeps
-no state. `psp/call.py` owns time-outs, connections, redaction and the checks of each answer; whatever a connector
-lets through as an exception means that the outcome is unknown.
+functions over an injected `send`, `webhooks.py` what to make of what the PSP tells unasked, `mapping.py` tables. A
+connector does no I/O of its own, catches nothing and keeps no state. `psp/call.py` owns time-outs, connections,
+redaction and the checks of each answer; whatever a connector lets through as an exception means that the outcome is
+unknown.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from enum import StrEnum
 from typing import Literal, Protocol
 from uuid import UUID
@@ -189,10 +190,10 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a PSP is and can do, as data.
 
-    `hosts`: the only hosts that the connector may call, unless the operator overrides the base URL. `currencies`: None
-    means every ISO 4217 currency. `exponents`: the PSP's exceptions to ISO 4217. `multi_capture`: whether
-    `final=False` is understood.
-    `authorization_age_s`: after this time the PSP gives an authorization up.
+    `credential_fields` must be there, `optional_fields` may. `hosts`: the only hosts that the connector may call,
+    unless the operator overrides the base URL. `currencies`: None means every ISO 4217 currency. `exponents`: the PSP's
+    exceptions to ISO 4217. `multi_capture`: whether `final=False` is understood. `authorization_age_s`: after this time
+    the PSP gives an authorization up.
     """
 
     name: str
@@ -200,44 +201,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     hosts: tuple[str, ...]
     credential_fields: tuple[str, ...]
+    optional_fields: tuple[str, ...] = ()
     resolution: Mapping[Operation, Resolution]
     currencies: frozenset[str] | None = None
     exponents: Mapping[str, int] = {}
     multi_capture: bool = False
     authorization_age_s: int = 7 * 24 * 3600
-
-
-Call = Callable[[Ask, Send], Awaitable[Outcome]]
-Holdings = Callable[[str | None, Send], Awaitable[Sequence[Holding]]]
-
-
-class Connector(msgspec.Struct, frozen=True, kw_only=True):
-    """A PSP that Bezant can speak to: its manifest and the five calls."""
-
-    manifest: Manifest
-    authenticate: Callable[[Credentials], Mapping[str, str]]
-    """The request headers that carry the credentials."""
-    authorize: Call
-    capture: Call
-    cancel: Call
-    refund: Call
-    fetch: Call
-    """The outcome of `ask` by evidence alone: reads, never moves money. NOT_FOUND where the PSP holds nothing of it."""
-    holdings: Holdings | None = None
-    """A page of all charges, oldest first, that come after the charge of this name; nothing after the last.
-
-    For `bezant verify --psp`, where the PSP can list everything. Without it each payment is asked for.
-    """
-
-    def of(self, operation: Operation) -> Call:
-        """The call that performs `operation`."""
-        calls = {
-            Operation.AUTHORIZE: self.authorize,
-            Operation.CAPTURE: self.capture,
-            Operation.CANCEL: self.cancel,
-            Operation.REFUND: self.refund,
-        }
-        return calls[operation]
 
 
 def attempt_reference(attempt_id: UUID) -> str:

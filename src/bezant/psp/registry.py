@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from bezant.base.errors import OperatorError
 from bezant.psp.call import Endpoint
-from bezant.psp.contract import Connector, Credentials
+from bezant.psp.connector import Connector
+from bezant.psp.contract import Credentials
 
 
 def endpoints(

@@ -7,7 +7,8 @@ sets (`--visibility-lag`), at most `VISIBILITY_LAG_S`. Reads by the PSP's own id
 """
 
 from bezant.connectors.simulator.calls import authenticate, authorize, cancel, capture, fetch, holdings, refund
-from bezant.psp.contract import Connector, Manifest, Operation, Resolution
+from bezant.psp.connector import Connector
+from bezant.psp.contract import Manifest, Operation, Resolution
 
 REPLAY_S = 23 * 3600
 VISIBILITY_LAG_S = 2.0

@@ -19,7 +19,8 @@ How an unknown outcome is resolved, and how far that goes:
 
 from bezant.connectors.stripe.calls import authenticate, authorize, cancel, capture, fetch, refund
 from bezant.connectors.stripe.mapping import EXPONENTS
-from bezant.psp.contract import Connector, Manifest, Operation, Resolution
+from bezant.psp.connector import Connector
+from bezant.psp.contract import Manifest, Operation, Resolution
 
 REPLAY_S = 23 * 3600
 SEARCH_LAG_S = 3600.0

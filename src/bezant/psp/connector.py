@@ -1,0 +1,41 @@
+"""A connector: what a folder of `connectors/` exports."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import msgspec
+
+from bezant.psp.contract import Ask, Credentials, Holding, Manifest, Operation, Outcome, Send
+from bezant.psp.notices import Webhooks
+
+Call = Callable[[Ask, Send], Awaitable[Outcome]]
+Holdings = Callable[[str | None, Send], Awaitable[Sequence[Holding]]]
+
+
+class Connector(msgspec.Struct, frozen=True, kw_only=True):
+    """A PSP that Bezant can speak to: its manifest, the five calls, and its webhooks."""
+
+    manifest: Manifest
+    authenticate: Callable[[Credentials], Mapping[str, str]]
+    """The request headers that carry the credentials."""
+    authorize: Call
+    capture: Call
+    cancel: Call
+    refund: Call
+    fetch: Call
+    """The outcome of `ask` by evidence alone: reads, never moves money. NOT_FOUND where the PSP holds nothing of it."""
+    webhooks: Webhooks | None = None
+    holdings: Holdings | None = None
+    """A page of all charges, oldest first, that come after the charge of this name; nothing after the last.
+
+    For `bezant verify --psp`, where the PSP can list everything. Without it each payment is asked for.
+    """
+
+    def of(self, operation: Operation) -> Call:
+        """The call that performs `operation`."""
+        calls = {
+            Operation.AUTHORIZE: self.authorize,
+            Operation.CAPTURE: self.capture,
+            Operation.CANCEL: self.cancel,
+            Operation.REFUND: self.refund,
+        }
+        return calls[operation]
