@@ -233,13 +233,14 @@ def checked(ask: Ask, outcome: Outcome) -> Outcome:
     """`outcome`, unless it claims something else than was asked: then an unknown one that says so."""
     if outcome.verdict is not Verdict.APPROVED:
         return outcome
-    contradiction = _contradiction(ask, outcome)
+    contradiction = contradiction_of(ask, outcome)
     if contradiction is None:
         return outcome
     return Outcome(verdict=Verdict.UNKNOWN, contradiction=contradiction)
 
 
-def _contradiction(ask: Ask, outcome: Outcome) -> str | None:
+def contradiction_of(ask: Ask, outcome: Outcome) -> str | None:
+    """What an approved outcome says that was not asked for; None where it agrees."""
     if outcome.currency is not None and outcome.currency != ask.currency:
         return f"asked in {ask.currency}, answered in {outcome.currency}"
     if outcome.reference is not None and outcome.reference != ask.reference:
