@@ -21,6 +21,10 @@ POINTS = frozenset(
         "record.before_begin",
         "record.before_commit",
         "record.after_commit",
+        "inbox.before_commit",
+        "inbox.after_commit",
+        "inbox_apply.before_commit",
+        "inbox_apply.after_commit",
     }
 )
 

@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -19,11 +20,15 @@ JOURNAL: Final = "jrn"
 EVENT: Final = "evt"
 MERCHANT: Final = "mer"
 API_KEY: Final = "key"
+PSP_ACCOUNT: Final = "acc"
 REQUEST: Final = "req"
+INBOX_EVENT: Final = "inb"
 
 _DIGITS: Final = re.compile("[0-9a-f]{32}")
 _VERSION_AND_VARIANT: Final = (7 << 76) | (2 << 62)
 _LOW_80_MASK: Final = ~((0xF << 76) | (3 << 62)) & ((1 << 80) - 1)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 class _RandomBits:
@@ -67,6 +72,17 @@ def derived(parent: UUID, *natural_key: str) -> UUID:
 def digest_id(*natural_key: str) -> UUID:
     """A 128-bit digest of a natural key, for rows that have no time of their own."""
     return UUID(bytes=hashlib.sha256("\x1f".join(natural_key).encode()).digest()[:16])
+
+
+def dated(at: datetime, *natural_key: str) -> UUID:
+    """The one id for this natural key of something that happened `at`: its time bits, then a hash of the key."""
+    digest = hashlib.sha256("\x1f".join(natural_key).encode()).digest()
+    return _build(max(0, (at - _EPOCH) // _MILLISECOND), int.from_bytes(digest[:10]))
+
+
+def earliest(at: datetime) -> UUID:
+    """The lowest id that something of this moment can have."""
+    return _build(max(0, (at - _EPOCH) // _MILLISECOND), 0)
 
 
 def family_range(member: UUID) -> tuple[UUID, UUID]:
