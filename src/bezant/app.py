@@ -61,7 +61,8 @@ class Services:
             call_timeout_s=settings.psp_timeout_s,
             window_s=settings.authorize_window_s,
             ages=ages,
-            manifests={name: endpoint.connector.manifest for name, endpoint in self.endpoints.items()},
+            manifests={connector.manifest.name: connector.manifest for connector in CONNECTORS},
+            own_psps=frozenset(self.endpoints),
             secrets=secrets,
         )
         self.caller = Caller(

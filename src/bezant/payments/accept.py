@@ -5,7 +5,7 @@ Python in order of arrival, then one statement per table. Two commands on one pa
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -63,6 +63,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     window_s: int
     ages: Ages
     manifests: Mapping[str, Manifest]
+    own_psps: Collection[str]
     secrets: ClientSecrets
 
 
@@ -184,6 +185,7 @@ class _Batch:
             payment=payment,
             attempts=attempts,
             manifests=self._terms.manifests,
+            own_psps=self._terms.own_psps,
             changes=self._changes,
             lease=timedelta(seconds=self._terms.lease_s),
             window=timedelta(seconds=self._terms.window_s),

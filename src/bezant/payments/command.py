@@ -1,6 +1,6 @@
 """A client's command on its way through accept: who asks, under which key, for what."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -30,13 +30,17 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scene(msgspec.Struct, kw_only=True):
-    """What a verb decides upon: the payment under its lock, what is open of it, who asks, what the PSPs can do."""
+    """What a verb decides upon: the payment under its lock, what is open of it, who asks, what the PSPs can do.
+
+    `own_psps`: those at which the platform itself has an account.
+    """
 
     command: Command
     access: Access
     payment: Payment | None
     attempts: Sequence[Attempt]
     manifests: Mapping[str, Manifest]
+    own_psps: Collection[str]
     changes: Changes
     lease: timedelta
     window: timedelta

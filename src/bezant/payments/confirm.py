@@ -5,7 +5,7 @@ After the customer's action there is nothing to send: the PSP is asked what beca
 
 import msgspec
 
-from bezant.base.errors import Forbidden, InvalidRequest
+from bezant.base.errors import Forbidden, InvalidRequest, Unprocessable
 from bezant.payments.changes import start
 from bezant.payments.command import Scene, invalid_state, required_payment, take_lease
 from bezant.payments.create import PaymentMethod
@@ -23,8 +23,8 @@ class ConfirmPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 def decide(scene: Scene) -> Attempt | None:
     """An attempt to authorize; the open one, to be asked about, where the customer's action is awaited.
 
-    Raises NotFound, Conflict (`invalid_state`), Busy (`attempt_in_progress`), Forbidden (`merchant_inactive`) and
-    InvalidRequest where no payment method is known.
+    Raises NotFound, Conflict (`invalid_state`), Busy (`attempt_in_progress`), Forbidden (`merchant_inactive`),
+    Unprocessable (`psp_account_closed`) and InvalidRequest where no payment method is known.
     """
     payment = required_payment(scene)
     body = scene.command.body
@@ -38,6 +38,12 @@ def decide(scene: Scene) -> Attempt | None:
         raise invalid_state(payment, "confirmed")
     if scene.access.merchant_status != "active":
         raise Forbidden("merchant_inactive", f"The merchant is {scene.access.merchant_status}: no new payments.")
+    if payment.psp_account_id not in (None, scene.access.psp_accounts.get(payment.psp)):
+        raise Unprocessable(
+            "psp_account_closed",
+            f"The account at {payment.psp} is closed: create the payment anew.",
+            param="/payment_id",
+        )
     payment_method = body.payment_method or payment.payment_method
     if payment_method is None:
         raise InvalidRequest("invalid_request", "This payment has no payment_method yet.", param="/payment_method")

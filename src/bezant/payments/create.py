@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
@@ -64,6 +65,8 @@ def check(body: CreatePayment) -> None:
 def decide(scene: Scene) -> Attempt | None:
     """A new payment; with an attempt to authorize it unless `confirm` is false.
 
+    It is made in the merchant's own account at the PSP where he has one that is active, else in the platform's.
+
     Raises Forbidden (`merchant_inactive`) and Unprocessable (`unsupported_currency`, `unknown_psp`).
     """
     body = scene.command.body
@@ -71,8 +74,11 @@ def decide(scene: Scene) -> Attempt | None:
     if scene.access.merchant_status != "active":
         raise Forbidden("merchant_inactive", f"The merchant is {scene.access.merchant_status}: no new payments.")
     psp = body.psp or scene.access.psp
+    account_id = scene.access.psp_accounts.get(psp)
+    if account_id is None and psp not in scene.own_psps:
+        raise _unknown_psp(psp)
     check_currency(scene.manifests, psp, body.amount.currency)
-    payment = _payment(scene, body, psp)
+    payment = _payment(scene, body, psp, account_id)
     scene.changes.payments_new[payment.id] = payment
     scene.changes.emit(payment, "payment.created")
     if not body.confirm or body.payment_method is None:
@@ -94,14 +100,18 @@ def check_currency(manifests: Mapping[str, Manifest], psp: str, currency: str) -
     """Raises Unprocessable for a PSP that is not set up or a currency that it, or ISO 4217, does not have."""
     manifest = manifests.get(psp)
     if manifest is None:
-        raise Unprocessable("unknown_psp", f"No PSP named {psp!r} is set up.", param="/psp")
+        raise _unknown_psp(psp)
     if not is_currency(currency) or (manifest.currencies is not None and currency not in manifest.currencies):
         raise Unprocessable(
             "unsupported_currency", f"{currency} cannot be paid through {psp}.", param="/amount/currency"
         )
 
 
-def _payment(scene: Scene, body: CreatePayment, psp: str) -> Payment:
+def _unknown_psp(psp: str) -> Unprocessable:
+    return Unprocessable("unknown_psp", f"No PSP named {psp!r} is set up.", param="/psp")
+
+
+def _payment(scene: Scene, body: CreatePayment, psp: str, psp_account_id: UUID | None) -> Payment:
     command, changes = scene.command, scene.changes
     details = Details(body.customer, body.description, body.statement_descriptor, body.return_url)
     return Payment(
@@ -114,7 +124,7 @@ def _payment(scene: Scene, body: CreatePayment, psp: str) -> Payment:
         capture_strategy=body.capture_strategy,
         payment_method=body.payment_method,
         psp=psp,
-        psp_account_id=None,
+        psp_account_id=psp_account_id,
         gateway_ref=None,
         idempotency_key=command.claim.idempotency_key,
         metadata=encode_json(body.metadata),

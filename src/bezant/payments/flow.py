@@ -86,7 +86,9 @@ class Flow:
 
     async def _proceed(self, command: Command, accepted: Proceed) -> Reply:
         payment, attempt = accepted.payment, accepted.attempt
-        called = await self._caller.perform(payment.psp, ask_for(payment, attempt), accepted.send_before)
+        called = await self._caller.perform(
+            payment.psp, ask_for(payment, attempt), accepted.send_before, payment.psp_account_id
+        )
         recording = Recording(
             merchant_id=payment.merchant_id,
             payment_id=payment.id,

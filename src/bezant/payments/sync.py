@@ -22,7 +22,7 @@ from bezant.payments.apply import Recording
 from bezant.payments.asks import ask_for
 from bezant.payments.rules import NOT_PROCESSED, HeldLease
 from bezant.payments.states import Attempt, AttemptStatus, Payment
-from bezant.psp.call import Called, Caller
+from bezant.psp.call import Called, Caller, not_set_up
 from bezant.psp.contract import Ask, Outcome, PspSilence, Resolution, Verdict
 
 _log = logger(__name__)
@@ -51,7 +51,7 @@ class Sync:
         self._record = record
         self._terms = terms
         self._in_flight: dict[UUID, asyncio.Task[None]] = {}
-        self._swept: dict[str, dict[UUID, asyncio.Task[None]]] = {psp: {} for psp in caller.endpoints}
+        self._swept: dict[str, dict[UUID, asyncio.Task[None]]] = {psp: {} for psp in caller.psps}
 
     async def look(self, key: Key, *, is_repeat: bool, is_command: bool) -> None:
         """Try to resolve the attempt (id, merchant) now, joined by whoever asks meanwhile.
@@ -129,28 +129,29 @@ class Sync:
     ) -> tuple[Called, bool]:
         """What came of it, and whether it was sent again."""
         ask = ask_for(payment, attempt)
-        endpoint = self._caller.endpoints.get(attempt.psp)
+        account_id = payment.psp_account_id
+        endpoint = await self._caller.endpoint(attempt.psp, account_id)
         if endpoint is None:
-            return Called(Outcome(verdict=Verdict.UNKNOWN, detail=f"no PSP named {attempt.psp} is set up")), False
+            return Called(Outcome(verdict=Verdict.UNKNOWN, detail=not_set_up(attempt.psp, account_id))), False
         resolution = endpoint.connector.manifest.resolution[ask.operation]
-        looked = await self._look_up(attempt.psp, ask, resolution)
+        looked = await self._look_up(payment, ask, resolution)
         if looked.outcome.verdict not in (Verdict.NOT_FOUND, Verdict.NOT_EXECUTED):
             return looked, False
         was_held = attempt.status == AttemptStatus.PENDING or attempt.psp_reference is not None
         if looked.outcome.verdict is Verdict.NOT_FOUND and was_held:
             return _with(looked, Outcome(verdict=Verdict.UNKNOWN, detail="held before, not found now")), False
         if may_send(attempt, resolution, now):
-            sent = await self._caller.perform(attempt.psp, ask, send_before)
+            sent = await self._caller.perform(attempt.psp, ask, send_before, account_id)
             return Called(sent.outcome, (*looked.requests, *sent.requests)), True
         is_not_found = looked.outcome.verdict is Verdict.NOT_FOUND and resolution.lookup
         if is_not_found and not_found_is_evidence(lease_ended_at, resolution, now):
             return _with(looked, Outcome(verdict=Verdict.DECLINED, failure=NOT_PROCESSED)), False
         return _with(looked, Outcome(verdict=Verdict.UNKNOWN, detail="not found yet")), False
 
-    async def _look_up(self, psp: str, ask: Ask, resolution: Resolution) -> Called:
+    async def _look_up(self, payment: Payment, ask: Ask, resolution: Resolution) -> Called:
         if not resolution.lookup:
             return Called(Outcome(verdict=Verdict.NOT_FOUND, detail="this PSP cannot be asked by our reference"))
-        return await self._caller.fetch(psp, ask)
+        return await self._caller.fetch(payment.psp, ask, payment.psp_account_id)
 
 
 def may_send(attempt: Attempt, resolution: Resolution, now: datetime) -> bool:

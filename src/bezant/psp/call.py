@@ -8,13 +8,16 @@ way is an unknown outcome, never a failure.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Protocol
 from urllib.parse import urlencode
+from uuid import UUID
 
 import aiohttp
 import msgspec
 
+from bezant.base import ids
 from bezant.base.db import transaction_is_open
 from bezant.base.failpoints import reach
 from bezant.base.log import logger
@@ -53,11 +56,32 @@ class Called(msgspec.Struct, frozen=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """A connector set up for use: where it calls and with which credentials."""
+    """An account at a PSP, set up for use: where it is called and with which credentials.
+
+    `webhook_secrets`: what its webhooks are verified with, newest first. Without an id it is the platform's own;
+    a named one belongs to a merchant.
+    """
 
     connector: Connector
     base_url: str
     credentials: Credentials
+    webhook_secrets: tuple[str, ...] = ()
+    account_id: UUID | None = None
+    merchant_id: UUID | None = None
+    name: str | None = None
+
+
+class NamedAccounts(Protocol):
+    """Merchants' own accounts at PSPs."""
+
+    @property
+    def psps(self) -> Collection[str]:
+        """The PSPs at which there can be such accounts."""
+        ...
+
+    async def find(self, psp: str, account_id: UUID) -> Endpoint | None:
+        """The account at this PSP; None where there is none, or its credentials do not open."""
+        ...
 
 
 class HttpTransport:
@@ -107,28 +131,52 @@ class HttpTransport:
 
 
 class Caller:
-    """Calls PSPs by name."""
+    """Calls PSPs by name, in the platform's own accounts or, where an id says so, in a merchant's."""
 
     def __init__(
-        self, endpoints: Mapping[str, Endpoint], transport: Transport, *, timeout_s: float, concurrency: int
+        self,
+        endpoints: Mapping[str, Endpoint],
+        transport: Transport,
+        *,
+        timeout_s: float,
+        concurrency: int,
+        accounts: NamedAccounts | None = None,
     ) -> None:
         self.endpoints = endpoints
+        self.psps = frozenset(endpoints) | frozenset(accounts.psps if accounts is not None else ())
+        self._accounts = accounts
         self._transport = transport
         self._timeout_s = timeout_s
         self._slots = asyncio.Semaphore(concurrency)
 
-    async def perform(self, psp: str, ask: Ask, send_before: float) -> Called:
+    async def endpoint(self, psp: str, account_id: UUID | None) -> Endpoint | None:
+        """The account; None where it is not set up, which for a merchant's must never mean the platform's own."""
+        if account_id is None:
+            return self.endpoints.get(psp)
+        return None if self._accounts is None else await self._accounts.find(psp, account_id)
+
+    async def perform(self, psp: str, ask: Ask, send_before: float, account_id: UUID | None = None) -> Called:
         """Ask the PSP to do it, unless the monotonic clock is past `send_before`: then nothing is sent."""
-        call = self._endpoint(psp).connector.of(ask.operation)
-        return await self._run(psp, call, ask, send_before)
+        endpoint = await self.endpoint(psp, account_id)
+        if endpoint is None:  # nothing was sent, so it may be repeated once the account is set up
+            return Called(Outcome(verdict=Verdict.NOT_EXECUTED, detail=not_set_up(psp, account_id)))
+        return await self._run(psp, endpoint, endpoint.connector.of(ask.operation), ask, send_before)
 
-    async def fetch(self, psp: str, ask: Ask) -> Called:
+    async def fetch(self, psp: str, ask: Ask, account_id: UUID | None = None) -> Called:
         """Ask the PSP what became of it. Moves no money."""
-        return await self._run(psp, self._endpoint(psp).connector.fetch, ask, None)
+        endpoint = await self.endpoint(psp, account_id)
+        if endpoint is None:
+            return Called(Outcome(verdict=Verdict.UNKNOWN, detail=not_set_up(psp, account_id)))
+        return await self._run(psp, endpoint, endpoint.connector.fetch, ask, None)
 
-    async def holdings(self, psp: str, after: str | None) -> Sequence[Holding]:
-        """A page of the PSP's charges, behind the charge `after`. Raises PspSilence, also where it has no such list."""
-        endpoint = self._endpoint(psp)
+    async def holdings(self, psp: str, after: str | None, account_id: UUID | None = None) -> Sequence[Holding]:
+        """A page of the account's charges, behind the charge `after`.
+
+        Raises PspSilence, also where the PSP has no such list.
+        """
+        endpoint = await self.endpoint(psp, account_id)
+        if endpoint is None:
+            raise PspSilence(not_set_up(psp, account_id))
         if endpoint.connector.holdings is None:
             raise PspSilence(f"{psp} has no list of its charges")
         if transaction_is_open():
@@ -141,22 +189,17 @@ class Caller:
             except (PspRefusedToProcess, TimeoutError, OSError, aiohttp.ClientError, msgspec.ValidationError) as fault:
                 raise PspSilence(str(fault) or type(fault).__name__) from fault
 
-    def _endpoint(self, psp: str) -> Endpoint:
-        endpoint = self.endpoints.get(psp)
-        if endpoint is None:
-            raise PspSilence(f"no PSP named {psp} is set up")
-        return endpoint
-
     async def _run(
         self,
         psp: str,
+        endpoint: Endpoint,
         call: Call,
         ask: Ask,
         send_before: float | None,
     ) -> Called:
         if transaction_is_open():
             raise AssertionError("a transaction is open across a call to a PSP")
-        exchange = _Exchange(self._endpoint(psp), self._transport, psp, ask.operation, send_before)
+        exchange = _Exchange(endpoint, self._transport, psp, ask.operation, send_before)
         async with self._slots:
             try:
                 async with asyncio.timeout(self._timeout_s):
@@ -227,6 +270,13 @@ class _Exchange:
                 sent_at=sent_at,
             )
         )
+
+
+def not_set_up(psp: str, account_id: UUID | None) -> str:
+    """Why nothing can be asked of an account."""
+    if account_id is None:
+        return f"no PSP named {psp} is set up"
+    return f"the account {ids.show(ids.PSP_ACCOUNT, account_id)} at {psp} cannot be used"
 
 
 def checked(ask: Ask, outcome: Outcome) -> Outcome:
