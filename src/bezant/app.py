@@ -54,7 +54,8 @@ class Services:
         self.transport = transport
         self.endpoints: Mapping[str, Endpoint] = endpoints(CONNECTORS, settings.psp_urls, settings.psp_credentials)
         ages = Ages(settings.authorization_age_s, settings.action_age_s)
-        secrets = ClientSecrets(settings.master_key_bytes())
+        self.master_keys = settings.master_keys()
+        secrets = ClientSecrets(self.master_keys)
         lease_s = settings.psp_timeout_s + LEASE_MARGIN_S
         terms = Terms(
             lease_s=lease_s,

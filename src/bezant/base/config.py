@@ -5,11 +5,9 @@ would be right. Values are never repeated in messages, since any of them may be 
 """
 
 import difflib
-import hashlib
 import math
 import os
 import re
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +17,11 @@ from urllib.parse import SplitResult, urlsplit
 import platformdirs
 
 from bezant.base.errors import OperatorError
+from bezant.base.master_key import KEY_LENGTH_MIN, MasterKeys, derived, kept_keys
 
 T = TypeVar("T")
 LogStyle = Literal["json", "pretty"]
 
-MASTER_KEY_LENGTH_MIN: Final = 32
 IDEMPOTENCY_RETENTION_DAYS_MIN: Final = 30
 _PSP_VARIABLE: Final = re.compile(r"BEZANT_PSP_(?!TIMEOUT|CONCURRENCY)([A-Z0-9]+)_([A-Z0-9_]+)")
 _TEST_SUITE_PREFIX: Final = "BEZANT_TEST_"  # read by the tests only; the processes they start inherit it
@@ -36,6 +34,7 @@ class Settings:
     home: Path
     database_url: str | None = field(default=None, repr=False)
     master_key: str | None = field(default=None, repr=False)
+    master_key_old: str | None = field(default=None, repr=False)
     psp_urls: Mapping[str, str] = field(default_factory=dict[str, str])
     psp_credentials: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]], repr=False)
     log: LogStyle = "pretty"
@@ -73,21 +72,33 @@ class Settings:
         values.setdefault("home", default_home())
         return cls(**values, psp_urls=psp_urls, psp_credentials=psp_credentials)
 
-    def master_key_bytes(self) -> bytes:
-        """The 32 bytes from which secrets are derived and with which stored credentials are encrypted.
+    def master_keys(self) -> MasterKeys:
+        """The keys from which secrets are derived and with which stored credentials are encrypted, newest first.
 
         With the embedded database and no BEZANT_MASTER_KEY the key is made once and kept beside the data. An external
         database may be shared by several machines, whose keys must agree: there the operator has to give it.
+        BEZANT_MASTER_KEY_OLD is accepted besides.
         """
-        text = self.master_key
-        if text is None:
-            if self.database_url is not None:
-                raise OperatorError(
-                    "BEZANT_MASTER_KEY is missing. With BEZANT_DATABASE_URL set, give every process the same key of at "
-                    f"least {MASTER_KEY_LENGTH_MIN} characters, e.g. from `openssl rand -hex 32`, and keep a copy safe."
-                )
-            text = _kept_master_key(self.home / "master.key")
-        return hashlib.sha256(b"bezant master key\0" + text.encode()).digest()
+        old = [] if self.master_key_old is None else [self.master_key_old]
+        if self.master_key is not None:
+            return MasterKeys.given([derived(text) for text in (self.master_key, *old)])
+        path = self.kept_master_key
+        if path is None:
+            raise OperatorError(
+                "BEZANT_MASTER_KEY is missing. With BEZANT_DATABASE_URL set, give every process the same key of at "
+                f"least {KEY_LENGTH_MIN} characters, e.g. from `openssl rand -hex 32`, and keep a copy safe."
+            )
+        return MasterKeys(lambda: [derived(text) for text in (*kept_keys(path), *old)], path)
+
+    def master_key_bytes(self) -> bytes:
+        """The newest of them."""
+        return self.master_keys().keys[0]
+
+    @property
+    def kept_master_key(self) -> Path | None:
+        """The file of the master key, where it is kept beside the embedded database."""
+        is_given = self.master_key is not None or self.database_url is not None
+        return None if is_given else self.home / "master.key"
 
 
 def default_home() -> Path:
@@ -95,29 +106,6 @@ def default_home() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/bezant")
     return Path(platformdirs.user_data_dir("bezant", appauthor=False))
-
-
-def _kept_master_key(path: Path) -> str:
-    """The key in `path`, made on first use; of two processes that come first at once, one's key is kept by both."""
-    try:
-        return path.read_text("ascii")
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise OperatorError(f"The master key {path} cannot be read: {error.strerror}.") from error
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secrets.token_hex(32))
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
-    return path.read_text("ascii")
 
 
 def _field(variable: str) -> str:
@@ -173,8 +161,8 @@ def _split_url(text: str) -> SplitResult | None:
 
 
 def _master_key(text: str) -> str:
-    if len(text) < MASTER_KEY_LENGTH_MIN:
-        raise ValueError(f"must have at least {MASTER_KEY_LENGTH_MIN} characters, e.g. from `openssl rand -hex 32`")
+    if len(text) < KEY_LENGTH_MIN:
+        raise ValueError(f"must have at least {KEY_LENGTH_MIN} characters, e.g. from `openssl rand -hex 32`")
     return text
 
 
@@ -214,6 +202,7 @@ _VARIABLES: Final[dict[str, Callable[[str], object]]] = {
     "BEZANT_HOME": _folder,
     "BEZANT_DATABASE_URL": _database_url,
     "BEZANT_MASTER_KEY": _master_key,
+    "BEZANT_MASTER_KEY_OLD": _master_key,
     "BEZANT_LOG": _one_of({"json": "json", "pretty": "pretty"}),
     "BEZANT_JOBS": _one_of({"on": True, "off": False}),
     "BEZANT_PSP_TIMEOUT_S": _seconds(0.05, 300),

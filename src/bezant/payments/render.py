@@ -2,7 +2,8 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,11 +11,13 @@ from uuid import UUID
 import msgspec
 
 from bezant.base import ids
+from bezant.base.master_key import MasterKeys
 from bezant.base.money import Money
 from bezant.payments.states import Attempt, AttemptStatus, Payment, Refund, decode_failure, decode_next_action
 from bezant.psp.contract import Customer, Failure, NextAction, Operation
 
 _HIDDEN = b"\x00"
+_HIDDEN_SECRET = re.compile(rb"\x00([0-9a-f]{8})?")
 
 
 class AmountsView(msgspec.Struct, frozen=True):
@@ -96,25 +99,57 @@ class _Details(msgspec.Struct, frozen=True):
 class ClientSecrets:
     """Derives each payment's client secret from the master key; nothing of it is stored."""
 
-    def __init__(self, master_key: bytes) -> None:
-        self._key = hashlib.sha256(b"client_secret\x00" + master_key).digest()
+    def __init__(self, master_keys: MasterKeys) -> None:
+        self._master = master_keys
+        self._derived_of: Sequence[bytes] = ()
+        self._keys: dict[bytes, bytes] = {}
+        self._newest = b""
+        self._derive()
 
     def of(self, payment_id: UUID) -> str:
-        """`pay_..._secret_...`: 128 bits of HMAC-SHA-256 over the id."""
-        mac = hmac.digest(self._key, payment_id.bytes, "sha256")[:16]
-        return f"{ids.show(ids.PAYMENT, payment_id)}_secret_{mac.hex()}"
+        """`pay_..._secret_...`: 128 bits of HMAC-SHA-256 over the id, by the newest key."""
+        if self._derived_of is not self._master.keys:
+            self._derive()
+        return _client_secret(self._newest, payment_id)
 
     def hidden(self, payment_id: UUID, body: bytes) -> bytes:
-        """`body` as it may be stored: a byte that JSON never holds stands for the secret."""
-        return body.replace(self.of(payment_id).encode(), _HIDDEN)
+        """`body` as it may be stored: a byte that JSON never holds, and the name of the key, stand for the secret."""
+        for name, key in self._keys.items():
+            body = body.replace(_client_secret(key, payment_id).encode(), _HIDDEN + name)
+        return body
 
     def shown(self, payment_id: UUID, body: bytes) -> bytes:
-        """The stored `body` as it was sent, byte for byte."""
-        return body.replace(_HIDDEN, self.of(payment_id).encode())
+        """The stored `body` as it was sent, byte for byte; with the secret of now once its own key is not given."""
+
+        def secret(found: re.Match[bytes]) -> bytes:
+            return _client_secret(self._keys.get(found[1], self._newest), payment_id).encode()
+
+        return _HIDDEN_SECRET.sub(secret, body)
 
     def matches(self, payment_id: UUID, secret: str) -> bool:
-        """Constant-time comparison."""
-        return hmac.compare_digest(self.of(payment_id).encode(), secret.encode())
+        """Whether it was derived from a key that is given. Constant-time comparison."""
+        if self._matches(payment_id, secret):
+            return True
+        self._master.refresh()  # another process may know a newer key
+        if self._derived_of is self._master.keys:
+            return False
+        self._derive()
+        return self._matches(payment_id, secret)
+
+    def _matches(self, payment_id: UUID, secret: str) -> bool:
+        given = secret.encode()
+        return any(hmac.compare_digest(_client_secret(k, payment_id).encode(), given) for k in self._keys.values())
+
+    def _derive(self) -> None:
+        self._derived_of = self._master.keys
+        keys = [hashlib.sha256(b"client_secret\x00" + key).digest() for key in self._derived_of]
+        self._keys = {hashlib.sha256(b"name\x00" + key).hexdigest()[:8].encode(): key for key in keys}
+        self._newest = keys[0]
+
+
+def _client_secret(key: bytes, payment_id: UUID) -> str:
+    mac = hmac.digest(key, payment_id.bytes, "sha256")[:16]
+    return f"{ids.show(ids.PAYMENT, payment_id)}_secret_{mac.hex()}"
 
 
 def payment_view(payment: Payment, unresolved: Iterable[Attempt], now: datetime, secrets: ClientSecrets) -> PaymentView:
