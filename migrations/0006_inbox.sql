@@ -29,9 +29,15 @@ CREATE INDEX inbox_events_by_due ON inbox_events (next_try_at, id) WHERE next_tr
 CREATE INDEX inbox_events_aside ON inbox_events (received_at) WHERE status = 'aside';
 CREATE INDEX inbox_events_of_payment ON inbox_events (payment_id, merchant_id) WHERE payment_id IS NOT null;
 
+CREATE INDEX inbox_events_of_merchant ON inbox_events (merchant_id, id) WHERE merchant_id IS NOT null;
+
 CREATE TRIGGER inbox_events_identity BEFORE UPDATE ON inbox_events FOR EACH ROW
 WHEN (
     old.id <> new.id OR old.psp <> new.psp OR old.event_id <> new.event_id OR old.type <> new.type
     OR old.psp_account_id IS DISTINCT FROM new.psp_account_id OR old.body <> new.body
 )
 EXECUTE FUNCTION refuse_change_of_identity();
+
+-- Keys that could do everything still can.
+UPDATE api_keys SET scopes = scopes || '{inbox:read,inbox:write}'
+WHERE kind = 'secret' AND scopes @> '{payments:write,payments:read,ledger:read,events:read,operations:write}';

@@ -23,6 +23,7 @@ T = TypeVar("T")
 LogStyle = Literal["json", "pretty"]
 
 IDEMPOTENCY_RETENTION_DAYS_MIN: Final = 30
+INBOX_RETENTION_DAYS_MIN: Final = 30
 _PSP_VARIABLE: Final = re.compile(r"BEZANT_PSP_(?!TIMEOUT|CONCURRENCY)([A-Z0-9]+)_([A-Z0-9_]+)")
 _TEST_SUITE_PREFIX: Final = "BEZANT_TEST_"  # read by the tests only; the processes they start inherit it
 
@@ -46,6 +47,8 @@ class Settings:
     authorization_age_s: int = 604_800
     action_age_s: int = 86_400
     idempotency_retention_days: int = IDEMPOTENCY_RETENTION_DAYS_MIN
+    inbox_retention_days: int = 90
+    inbox_rate_limit_per_s: int = 5_000
     sync_interval_s: float = 1.0
     database_pool_max: int = 8
     failpoints: str = ""
@@ -212,6 +215,8 @@ _VARIABLES: Final[dict[str, Callable[[str], object]]] = {
     "BEZANT_AUTHORIZATION_AGE_S": _whole(1, 365 * _DAY_S),
     "BEZANT_ACTION_AGE_S": _whole(1, 365 * _DAY_S),
     "BEZANT_IDEMPOTENCY_RETENTION_DAYS": _whole(IDEMPOTENCY_RETENTION_DAYS_MIN, 3650),
+    "BEZANT_INBOX_RETENTION_DAYS": _whole(INBOX_RETENTION_DAYS_MIN, 3650),
+    "BEZANT_INBOX_RATE_LIMIT_PER_S": _whole(1, 1_000_000),
     "BEZANT_SYNC_INTERVAL_S": _seconds(0.01, 3600),
     "BEZANT_DATABASE_POOL_MAX": _whole(1, 1000),
     "BEZANT_FAILPOINTS": str,

@@ -4,7 +4,9 @@ import hashlib
 import secrets
 from typing import Final
 
-SCOPES: Final = frozenset({"payments:write", "payments:read", "ledger:read", "events:read", "operations:write"})
+SCOPES: Final = frozenset(
+    {"payments:write", "payments:read", "ledger:read", "events:read", "operations:write", "inbox:read", "inbox:write"}
+)
 PUBLISHABLE_SCOPES: Final = frozenset({"payments:confirm"})
 
 _PREFIXES: Final = {"secret": "sk_", "publishable": "pk_"}

@@ -10,6 +10,7 @@ from bezant.web.call import Call, Reply, json_reply
 from bezant.web.paging import Cursor, Limit, Page, PageQuery, decode_cursor, encode_cursor
 from bezant.web.principal import Authenticate, Principal
 from bezant.web.problems import problem_reply
+from bezant.web.rate_limit import RateLimit
 from bezant.web.route import API, Handler, Route
 from bezant.web.server import UVICORN_OPTIONS
 
@@ -25,6 +26,7 @@ __all__ = [
     "Page",
     "PageQuery",
     "Principal",
+    "RateLimit",
     "Ready",
     "Reply",
     "Route",

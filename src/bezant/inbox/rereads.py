@@ -1,0 +1,85 @@
+"""Asks PSPs about events that cannot be believed as they came, beside everything else.
+
+Each account has slots of its own, so that a PSP that hangs, or a merchant who signs nonsense for his own account, keeps
+only his own events waiting. An event that is being asked about is leased: if this process dies, it is due again later.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+from bezant.base.db import DatabaseError
+from bezant.base.log import logger
+from bezant.inbox.contract import AskPsp
+from bezant.inbox.rules import Kept
+from bezant.psp.contract import Ask, Outcome, Verdict
+
+SLOTS: Final = 16
+"""Events of one account that a process asks about side by side."""
+
+_log = logger(__name__)
+
+GoOn = Callable[[Kept, Mapping[int, Outcome]], Awaitable[None]]
+
+
+class Rereads:
+    """What is being asked. `freed` is told when an account that had no slot left has one again."""
+
+    def __init__(self, ask: AskPsp, go_on: GoOn, *, freed: Callable[[], None]) -> None:
+        self._ask = ask
+        self._go_on = go_on
+        self._freed = freed
+        self._taken: Counter[str] = Counter()
+        self._running: set[asyncio.Task[None]] = set()
+
+    def busy(self) -> list[str]:
+        """The accounts that have no slot left."""
+        return [account for account, taken in self._taken.items() if taken >= SLOTS]
+
+    def surplus(self, wanting: Sequence[Kept]) -> list[Kept]:
+        """Those of these events that find no slot, if the others take theirs."""
+        planned = self._taken.copy()
+        left: list[Kept] = []
+        for kept in wanting:
+            if planned[kept.account] >= SLOTS:
+                left.append(kept)
+            else:
+                planned[kept.account] += 1
+        return left
+
+    def begin(self, kept: Kept, asks: Mapping[int, Ask]) -> None:
+        """Ask the PSP about an event and go on with its answers."""
+        self._taken[kept.account] += 1
+        task = asyncio.create_task(self._run(kept, asks))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait for what is being asked; the rest is asked again when its lease has ended."""
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=timeout_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _run(self, kept: Kept, asks: Mapping[int, Ask]) -> None:
+        try:
+            answers = await asyncio.gather(*(self._answer(kept, ask) for ask in asks.values()))
+            await self._go_on(kept, dict(zip(asks, answers, strict=True)))
+        except DatabaseError as error:  # it is leased, hence due again
+            _log.warning("inbox_reread_not_kept", inbox_event=kept.id.hex, psp=kept.psp, error=str(error))
+        except Exception:
+            _log.exception("inbox_reread_failed", inbox_event=kept.id.hex, psp=kept.psp)
+        finally:
+            self._taken[kept.account] -= 1
+            if not self._taken[kept.account]:
+                del self._taken[kept.account]
+            self._freed()
+
+    async def _answer(self, kept: Kept, ask: Ask) -> Outcome:
+        try:
+            return await self._ask(kept.psp, kept.psp_account_id, ask)
+        except Exception as fault:  # whatever it was, nothing is known
+            _log.warning("inbox_reread_unanswered", inbox_event=kept.id.hex, psp=kept.psp, exc_info=fault)
+            return Outcome(verdict=Verdict.UNKNOWN, detail=f"{type(fault).__name__}")
