@@ -25,11 +25,25 @@ EXECUTE FUNCTION refuse_change_of_identity();
 CREATE TRIGGER psp_accounts_never_deleted BEFORE DELETE OR TRUNCATE ON psp_accounts
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
 
--- A payment stays in the account in which it was made; null: the platform's own.
-ALTER TABLE psp_accounts ADD CONSTRAINT psp_accounts_of_merchant UNIQUE (id, merchant_id);
+CREATE INDEX psp_accounts_by_change ON psp_accounts (updated_at);
+
+-- What is closed stays closed: its name stands in addresses that the PSP was given.
+CREATE FUNCTION refuse_reopening() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'account % is closed', OLD.name
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'psp_accounts_stay_closed';
+END
+$$;
+
+CREATE TRIGGER psp_accounts_stay_closed BEFORE UPDATE ON psp_accounts FOR EACH ROW
+WHEN (old.status = 'closed' AND new.status <> 'closed')
+EXECUTE FUNCTION refuse_reopening();
+
+-- A payment stays in the account in which it was made, one of its merchant at its PSP; null: the platform's own.
+ALTER TABLE psp_accounts ADD CONSTRAINT psp_accounts_of_merchant UNIQUE (id, merchant_id, psp);
 ALTER TABLE payments ADD COLUMN psp_account_id uuid;
 ALTER TABLE payments ADD CONSTRAINT payments_psp_account
-FOREIGN KEY (psp_account_id, merchant_id) REFERENCES psp_accounts (id, merchant_id);
+FOREIGN KEY (psp_account_id, merchant_id, psp) REFERENCES psp_accounts (id, merchant_id, psp);
 
 CREATE TRIGGER payments_psp_account_stays BEFORE UPDATE ON payments FOR EACH ROW
 WHEN (old.psp_account_id IS DISTINCT FROM new.psp_account_id OR old.psp <> new.psp)
@@ -47,7 +61,9 @@ WHEN (
 )
 EXECUTE FUNCTION refuse_birth();
 
-ALTER TABLE refunds ADD COLUMN origin text NOT NULL DEFAULT 'client' CHECK (origin IN ('client', 'undo', 'psp'));
+ALTER TABLE refunds ADD COLUMN origin text NOT NULL DEFAULT 'client' CHECK (
+    origin IN ('client', 'overdue', 'undo', 'psp')
+);
 DROP TRIGGER refunds_begin_at_the_beginning ON refunds;
 CREATE TRIGGER refunds_begin_at_the_beginning BEFORE INSERT ON refunds FOR EACH ROW
 WHEN (new.status <> 'pending' AND new.origin <> 'psp')

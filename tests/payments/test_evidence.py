@@ -72,7 +72,7 @@ class Life:
                 self.merchant_id,
             )
             changes = Changes(transaction.now, transaction.xid, AGES)
-            self.payment = _payment(self.merchant_id, transaction.now, automatic=self.automatic)
+            self.payment = new_payment(self.merchant_id, transaction.now, automatic=self.automatic)
             changes.payments_new[self.payment.id] = self.payment
             changes.emit(self.payment, "payment.created")
             await write(transaction, changes)
@@ -140,7 +140,7 @@ def outcome(attempt: Attempt, what: str) -> Outcome:
     )
 
 
-def _payment(merchant_id: object, now: object, *, automatic: bool) -> Payment:
+def new_payment(merchant_id: object, now: object, *, automatic: bool) -> Payment:
     numbers = ("minor", "points", "tries", "tx", "position")
     blank: dict[str, Any] = {name: 0 if name.endswith(numbers) else None for name in Payment.__struct_fields__}
     known = {

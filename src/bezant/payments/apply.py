@@ -92,7 +92,8 @@ class _Batch:
             reply = self._reply(payment, attempt, refund, r, beside.get(payment.id, []))
             replies.append(reply)
             if r.claim is not None:
-                is_final = was_open and attempt.is_conclusive
+                is_ours = was_open or (r.lease is not None and attempt.lease_until == r.lease.until)
+                is_final = is_ours and attempt.is_conclusive
                 hidden = Reply(reply.status, self._secrets.hidden(payment.id, reply.body)) if is_final else None
                 kept.append(Keep(r.claim.id, r.merchant_id, hidden))
         await write(self._transaction, self._changes)

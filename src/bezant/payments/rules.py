@@ -113,8 +113,8 @@ def _reserve_again(payment: Payment, attempt: Attempt, refund: Refund | None) ->
         payment.excess_captured_minor += missing_minor - from_released_minor
         payment.capturing_minor += attempt.amount_minor
     elif refund is not None:
-        payment.excess_refunded_minor += max(0, attempt.amount_minor - payment.refundable_minor)
         payment.refunding_minor += attempt.amount_minor
+        payment.weigh_refunds()
 
 
 def _approve(changes: Changes, payment: Payment, attempt: Attempt, refund: Refund | None, outcome: Outcome) -> None:
@@ -190,6 +190,7 @@ def _captured(changes: Changes, payment: Payment, attempt: Attempt) -> None:
 def _take(changes: Changes, payment: Payment, attempt: Attempt, amount_minor: int) -> None:
     """Money was captured: amounts, the fee on all of it less what was taken before, journal, event."""
     payment.captured_minor += amount_minor
+    payment.weigh_refunds()
     p = payment
     above_minor = p.captured_minor - p.excess_captured_minor + p.capturing_minor + p.released_minor - p.authorized_minor
     if above_minor > 0:
@@ -239,7 +240,7 @@ def _reverse_refund(changes: Changes, payment: Payment, attempt: Attempt, refund
     The merchant is owed the money again.
     """
     payment.refunded_minor -= refund.amount_minor
-    payment.excess_refunded_minor = min(payment.excess_refunded_minor, payment.refunded_minor)
+    payment.weigh_refunds()
     refund.status = "failed"
     refund.failure = encode_json(failure)
     changes.post(payment, attempt, "refund_failed", refund_failed_lines(refund.amount_minor))
@@ -270,6 +271,7 @@ def _decline(changes: Changes, payment: Payment, attempt: Attempt, refund: Refun
         case _:
             refund = _required(refund)
             payment.refunding_minor -= attempt.amount_minor
+            payment.weigh_refunds()
             refund.status = "failed"
             refund.failure = attempt.failure
             changes.touch(payment)

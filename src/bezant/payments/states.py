@@ -107,6 +107,11 @@ class Payment(msgspec.Struct):
         """What may still be refunded: captured, not returned, not being returned, not taken by a dispute."""
         return max(0, self.captured_minor - self.refunded_minor - self.refunding_minor - self.disputed_minor)
 
+    def weigh_refunds(self) -> None:
+        """Set what goes back beyond what was captured, which only a PSP or an issuer can do."""
+        back_minor = self.refunded_minor + self.refunding_minor + self.disputed_minor
+        self.excess_refunded_minor = max(0, back_minor - self.captured_minor)
+
 
 class Refund(msgspec.Struct):
     """A row of `refunds`, in column order."""

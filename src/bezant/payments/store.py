@@ -104,6 +104,22 @@ INNER JOIN payment_attempts AS a ON a.id BETWEEN wanted.first_id AND wanted.last
     AND a.merchant_id = wanted.merchant_id AND a.payment_id = wanted.payment_id
     AND a.status IN ('sending', 'pending', 'unknown', 'superseded')
 """
+_ALL_ATTEMPTS_OF = f"""
+SELECT {_columns(Attempt, "a")}
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[]) AS wanted (payment_id, merchant_id, first_id, last_id)
+INNER JOIN payment_attempts AS a ON a.id BETWEEN wanted.first_id AND wanted.last_id
+    AND a.merchant_id = wanted.merchant_id AND a.payment_id = wanted.payment_id
+ORDER BY a.created_at, a.id
+"""
+# A notice knows no merchant: whose it is follows from what it names, and is checked against the account it came from.
+_PAYMENTS_BY_ATTEMPT = """
+SELECT a.id, a.payment_id, a.merchant_id FROM unnest($1::uuid[]) AS wanted (id)
+INNER JOIN payment_attempts AS a ON a.id = wanted.id
+"""
+_PAYMENTS_BY_NAME = """
+SELECT a.psp, a.psp_reference, a.payment_id, a.merchant_id FROM unnest($1::text[]) AS wanted (name)
+INNER JOIN payment_attempts AS a ON a.psp_reference = wanted.name
+"""
 _REFUNDS_BY_ID = f"""
 SELECT {_columns(Refund, "r")} {_WANTED}
 INNER JOIN refunds AS r ON r.id = wanted.id AND r.merchant_id = wanted.merchant_id
@@ -118,6 +134,7 @@ _UPDATE_PAYMENTS = _update("payments", _PAYMENT_CHANGES)
 _INSERT_REFUNDS = _insert("refunds", Refund.__struct_fields__)
 _UPDATE_REFUNDS = _update("refunds", _REFUND_CHANGES)
 _INSERT_ATTEMPTS = _insert("payment_attempts", _ATTEMPT_BIRTH)
+_INSERT_FACTS = _insert("payment_attempts", Attempt.__struct_fields__)
 _UPDATE_ATTEMPTS = _update("payment_attempts", _ATTEMPT_CHANGES)
 _INSERT_BREAKS = """
 INSERT INTO breaks (id, merchant_id, payment_id, attempt_id, kind, detail, created_at)
@@ -215,6 +232,25 @@ async def open_attempts(connection: Connection, keys: Sequence[tuple[UUID, UUID,
     return [Attempt(*row) for row in await connection.fetch(_ATTEMPTS_OF, *columns)]
 
 
+async def all_attempts(connection: Connection, keys: Sequence[tuple[UUID, UUID, UUID, UUID]]) -> list[Attempt]:
+    """Every attempt of payments, oldest first, each given as (payment, merchant, first and last id of its family)."""
+    columns = [list(column) for column in zip(*keys, strict=True)]
+    return [Attempt(*row) for row in await connection.fetch(_ALL_ATTEMPTS_OF, *columns)]
+
+
+async def payments_by_attempt(connection: Connection, attempt_ids: Sequence[UUID]) -> dict[UUID, Key]:
+    """Whose payments these attempts are of, by attempt."""
+    return {row[0]: (row[1], row[2]) for row in await connection.fetch(_PAYMENTS_BY_ATTEMPT, attempt_ids)}
+
+
+async def payments_by_name(connection: Connection, names: Sequence[str]) -> dict[tuple[str, str], set[Key]]:
+    """The payments of which something goes by these names at a PSP, by PSP and name."""
+    found: dict[tuple[str, str], set[Key]] = {}
+    for psp, name, payment_id, merchant_id in await connection.fetch(_PAYMENTS_BY_NAME, names):
+        found.setdefault((psp, name), set()).add((payment_id, merchant_id))
+    return found
+
+
 async def refunds(connection: Connection, keys: Iterable[Key]) -> dict[UUID, Refund]:
     """Refunds by id."""
     return {row[0]: Refund(*row) for row in await connection.fetch(_REFUNDS_BY_ID, *_split(keys))}
@@ -248,6 +284,11 @@ async def update_refunds(transaction: Transaction, rows: Iterable[Refund]) -> No
 async def insert_attempts(transaction: Transaction, rows: Iterable[Attempt]) -> None:
     """New attempts."""
     await _write(transaction, _INSERT_ATTEMPTS, rows, _ATTEMPT_BIRTH)
+
+
+async def insert_facts(transaction: Transaction, rows: Iterable[Attempt]) -> None:
+    """What a PSP did without us: attempts that are born with their outcome."""
+    await _write(transaction, _INSERT_FACTS, rows, Attempt.__struct_fields__)
 
 
 async def update_attempts(transaction: Transaction, rows: Iterable[Attempt]) -> None:

@@ -6,6 +6,7 @@ from bezant.ledger.post import post
 from bezant.outbox.append import Event, append
 from bezant.payments import store
 from bezant.payments.changes import Changes
+from bezant.payments.states import Origin
 
 
 async def write(transaction: Transaction, changes: Changes) -> None:
@@ -19,7 +20,9 @@ async def write(transaction: Transaction, changes: Changes) -> None:
     changed = changes.attempts_changed.values()
     await store.update_attempts(transaction, [a for a in changed if not a.is_unresolved])
     await store.update_attempts(transaction, [a for a in changed if a.is_unresolved])
-    await store.insert_attempts(transaction, changes.attempts_new.values())
+    new = changes.attempts_new.values()
+    await store.insert_attempts(transaction, [a for a in new if a.origin != Origin.PSP])
+    await store.insert_facts(transaction, [a for a in new if a.origin == Origin.PSP])
     if changes.breaks:
         rows = [
             (
