@@ -2,6 +2,8 @@
 
 ALTER TABLE outbox_events ADD COLUMN shard smallint NOT NULL DEFAULT 0 CHECK (shard BETWEEN 0 AND 15);
 CREATE INDEX outbox_events_by_shard ON outbox_events (shard, tx, position, id);
+-- Finds history of some days ago, to be told again.
+CREATE INDEX outbox_events_by_age ON outbox_events USING brin (created_at);
 
 CREATE TABLE outbox_cursors (
     sink text NOT NULL CHECK (sink ~ '^[a-z0-9_]{1,40}$'),

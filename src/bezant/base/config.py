@@ -51,6 +51,13 @@ class Settings:
     inbox_rate_limit_per_s: int = 5_000
     sync_interval_s: float = 1.0
     database_pool_max: int = 8
+    sink_kafka_servers: str | None = None
+    sink_kafka_topic: str = "bezant.events"
+    sink_kafka_config: Path | None = None
+    sink_rabbitmq_url: str | None = field(default=None, repr=False)
+    sink_rabbitmq_exchange: str = "bezant.events"
+    sink_rabbitmq_queue: str | None = None
+    sink_stdout: bool = False
     failpoints: str = ""
 
     @classmethod
@@ -154,6 +161,25 @@ def _http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _amqp_url(text: str) -> str:
+    parts = _split_url(text)
+    if parts is None or parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
+        raise ValueError("must look like amqp://user:password@host:5672/vhost, or amqps:// for TLS")
+    return text
+
+
+def _host_ports(text: str) -> str:
+    if not re.fullmatch(r"[^\s:,/]+:[0-9]{1,5}(,[^\s:,/]+:[0-9]{1,5})*", text):
+        raise ValueError("must look like host:9092, or several separated by commas")
+    return text
+
+
+def _broker_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", text):
+        raise ValueError("takes letters, digits, dots, underscores and hyphens, 200 at most")
+    return text
+
+
 def _split_url(text: str) -> SplitResult | None:
     try:
         parts = urlsplit(text)
@@ -219,6 +245,13 @@ _VARIABLES: Final[dict[str, Callable[[str], object]]] = {
     "BEZANT_INBOX_RATE_LIMIT_PER_S": _whole(1, 1_000_000),
     "BEZANT_SYNC_INTERVAL_S": _seconds(0.01, 3600),
     "BEZANT_DATABASE_POOL_MAX": _whole(1, 1000),
+    "BEZANT_SINK_KAFKA_SERVERS": _host_ports,
+    "BEZANT_SINK_KAFKA_TOPIC": _broker_name,
+    "BEZANT_SINK_KAFKA_CONFIG": _folder,
+    "BEZANT_SINK_RABBITMQ_URL": _amqp_url,
+    "BEZANT_SINK_RABBITMQ_EXCHANGE": _broker_name,
+    "BEZANT_SINK_RABBITMQ_QUEUE": _broker_name,
+    "BEZANT_SINK_STDOUT": _one_of({"on": True, "off": False}),
     "BEZANT_FAILPOINTS": str,
 }
 """Each variable and how its text becomes the field's value; a parser's ValueError completes "BEZANT_X ..."."""

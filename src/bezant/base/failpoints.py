@@ -25,6 +25,10 @@ POINTS = frozenset(
         "inbox.after_commit",
         "inbox_apply.before_commit",
         "inbox_apply.after_commit",
+        "relay.before_publish",
+        "relay.after_publish",
+        "relay.before_commit",
+        "relay.after_commit",
     }
 )
 

@@ -30,7 +30,12 @@ class Sink(Protocol):
     def name(self) -> str: ...
 
     async def publish(self, envelopes: Sequence[Envelope]) -> None:
-        """Hand over a batch; return once all of it is acknowledged. Raises SinkUnavailable."""
+        """Hand over a batch; return once all of it is acknowledged. Raises SinkUnavailable.
+
+        Whenever it ends, what the receiver has or may still get of a key is a run from its first event on: none is
+        sent while an earlier one of its key may have been refused. So the next try, which begins there again, keeps
+        the order. Batches that share no key may be given at the same time. Cancelled, it sends nothing more.
+        """
         ...
 
     async def close(self) -> None:

@@ -1,0 +1,160 @@
+"""RabbitMQ: a durable topic exchange; the routing key is the event's type, every message is confirmed by the broker.
+
+A broker may refuse one message and take the next, e.g. where a queue is full. So of each key one message is under way
+at a time: a batch goes in waves, the first event of every key, then the second, and so on.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, cast
+
+import aio_pika
+from aio_pika.abc import AbstractConnection, AbstractExchange
+from aiormq.channel import Channel
+from pamqp.commands import Basic
+
+from bezant.sinks.contract import Envelope, SinkUnavailable
+
+_CONNECT_TIMEOUT_S: Final = 5.0
+_CONFIRMED_MAX_S: Final = 8.0
+_CLOSE_S: Final = 2.0
+_UNDER_WAY_MAX: Final = 512
+_PERSISTENT: Final = 2
+_CONTENT_TYPE: Final = "application/cloudevents+json"
+
+
+class RabbitMqSink:
+    """Publishes to one exchange, declared here. With `queue`, a quorum queue of that name is declared which takes
+    everything, and an event that no queue takes is a failure; without, who binds a queue decides what it takes."""
+
+    name = "rabbitmq"
+
+    def __init__(self, url: str, exchange: str, queue: str | None = None) -> None:
+        self._url = url
+        self._exchange = exchange
+        self._queue = queue
+        self._connecting = asyncio.Lock()
+        self._line: _Line | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def publish(self, envelopes: Sequence[Envelope]) -> None:
+        """Publish the batch; the broker has confirmed every message when this returns."""
+        line: _Line | None = None
+        try:
+            async with asyncio.timeout(_CONFIRMED_MAX_S):
+                line = await self._connected()
+                for wave in waves(envelopes):
+                    await line.send(wave)
+        except TimeoutError as error:
+            self._discard(line)
+            raise SinkUnavailable(f"not confirmed within {_CONFIRMED_MAX_S:g} s") from error
+        except (aio_pika.exceptions.AMQPError, OSError, RuntimeError) as error:
+            if line is not None and line.is_closed:
+                self._discard(line)
+            raise SinkUnavailable(str(error) or type(error).__name__) from error
+        except BaseException:
+            self._discard(line)
+            raise
+
+    async def close(self) -> None:
+        """Close the connection."""
+        self._discard(self._line)
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    async def _connected(self) -> "_Line":
+        async with self._connecting:
+            if self._line is None or self._line.is_closed:
+                try:
+                    connection = await aio_pika.connect(self._url, timeout=_CONNECT_TIMEOUT_S)
+                except TimeoutError as error:
+                    raise SinkUnavailable(f"no connection within {_CONNECT_TIMEOUT_S:g} s") from error
+                try:
+                    async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                        self._line = await self._declared(connection)
+                except BaseException:
+                    await _closed(connection)
+                    raise
+            return self._line
+
+    async def _declared(self, connection: AbstractConnection) -> "_Line":
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        exchange = await channel.declare_exchange(self._exchange, aio_pika.ExchangeType.TOPIC, durable=True)
+        if self._queue is not None:
+            queue = await channel.declare_queue(self._queue, durable=True, arguments={"x-queue-type": "quorum"})
+            await queue.bind(exchange, "#")
+        underlay = cast(Channel, await channel.get_underlay_channel())
+        return _Line(connection, underlay, exchange, mandatory=self._queue is not None)
+
+    def _discard(self, line: "_Line | None") -> None:
+        """Hang up, so that what was handed over and not sent yet is dropped."""
+        if line is None:
+            return
+        if self._line is line:
+            self._line = None
+        task = asyncio.create_task(_closed(line.connection))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+class _Line:
+    """A connection with its one channel."""
+
+    def __init__(
+        self, connection: AbstractConnection, channel: Channel, exchange: AbstractExchange, *, mandatory: bool
+    ) -> None:
+        self.connection = connection
+        self._channel = channel
+        self._exchange = exchange.name
+        self._mandatory = mandatory
+        self._under_way = asyncio.Semaphore(_UNDER_WAY_MAX)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self.connection.is_closed or self._channel.is_closed
+
+    async def send(self, envelopes: Sequence[Envelope]) -> None:
+        """Send messages of different keys, and wait for the broker's word on each. Raises the first refusal."""
+        answers = await asyncio.gather(*map(self._confirmed, envelopes), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, asyncio.CancelledError):
+                raise SinkUnavailable("the connection was closed")
+            if isinstance(answer, BaseException):
+                raise answer
+
+    async def _confirmed(self, envelope: Envelope) -> None:
+        # On the channel itself: the exchange's own method waits for the socket after each message.
+        async with self._under_way:
+            await self._channel.basic_publish(
+                envelope.body,
+                exchange=self._exchange,
+                routing_key=envelope.type,
+                properties=Basic.Properties(
+                    content_type=_CONTENT_TYPE,
+                    delivery_mode=_PERSISTENT,
+                    message_id=envelope.event_id,
+                    correlation_id=envelope.key,
+                    message_type=envelope.type,
+                ),
+                mandatory=self._mandatory,
+                wait=False,
+            )
+
+
+def waves(envelopes: Sequence[Envelope]) -> list[list[Envelope]]:
+    """The first event of each key, then the second of each, and so on."""
+    found: list[list[Envelope]] = []
+    seen: dict[str, int] = {}
+    for envelope in envelopes:
+        wave = seen[envelope.key] = seen.get(envelope.key, -1) + 1
+        if wave == len(found):
+            found.append([])
+        found[wave].append(envelope)
+    return found
+
+
+async def _closed(connection: AbstractConnection) -> None:
+    with suppress(Exception):  # it is given up; what is wrong with it was said where it was used
+        async with asyncio.timeout(_CLOSE_S):
+            await connection.close()
