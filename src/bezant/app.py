@@ -14,11 +14,12 @@ from bezant.base.failpoints import arm
 from bezant.base.log import configure
 from bezant.base.migrate import require_current
 from bezant.base.postgres import database_url
+from bezant.base.sealed import Sealer
 from bezant.connectors import simulator, stripe
 from bezant.idempotency.claims import Reply
 from bezant.idempotency.jobs import idempotency_jobs
 from bezant.jobs.database import database_jobs
-from bezant.jobs.schedule import Schedule
+from bezant.jobs.schedule import Job, Schedule
 from bezant.jobs.statistics import statistics_jobs
 from bezant.ledger.api import LedgerApi
 from bezant.merchants.service import Merchants
@@ -35,6 +36,7 @@ from bezant.payments.queries import Queries
 from bezant.payments.render import ClientSecrets
 from bezant.payments.resolve import Resolution
 from bezant.payments.sync import Sync, SyncTerms
+from bezant.psp.accounts import REFRESHED_EVERY_S, Accounts
 from bezant.psp.call import Caller, Endpoint, HttpTransport, Transport
 from bezant.psp.registry import endpoints
 from bezant.web import build
@@ -54,8 +56,10 @@ class Services:
         self.transport = transport
         self.endpoints: Mapping[str, Endpoint] = endpoints(CONNECTORS, settings.psp_urls, settings.psp_credentials)
         ages = Ages(settings.authorization_age_s, settings.action_age_s)
-        self.master_keys = settings.master_keys()
-        secrets = ClientSecrets(self.master_keys)
+        master_keys = settings.master_keys()
+        secrets = ClientSecrets(master_keys)
+        self.sealer = Sealer(master_keys)
+        self.accounts = Accounts(database, CONNECTORS, self.endpoints, settings.psp_urls, self.sealer)
         lease_s = settings.psp_timeout_s + LEASE_MARGIN_S
         terms = Terms(
             lease_s=lease_s,
@@ -67,7 +71,11 @@ class Services:
             secrets=secrets,
         )
         self.caller = Caller(
-            self.endpoints, transport, timeout_s=settings.psp_timeout_s, concurrency=settings.psp_concurrency
+            self.endpoints,
+            transport,
+            timeout_s=settings.psp_timeout_s,
+            concurrency=settings.psp_concurrency,
+            accounts=self.accounts,
         )
         accept = Batcher[Command, Accepted](
             Accept(database, terms),
@@ -92,7 +100,8 @@ class Services:
             *idempotency_jobs(database, settings.idempotency_retention_days),
             *statistics_jobs(database),
         )
-        always = (*self.merchants.jobs(), *database_jobs(settings))
+        read_accounts = Job("psp_accounts.refresh", self.accounts.refresh, every_s=REFRESHED_EVERY_S)
+        always = (*self.merchants.jobs(), *database_jobs(settings), read_accounts)
         self.schedule = Schedule((*(jobs if settings.jobs else ()), *always))
 
     @asynccontextmanager

@@ -29,6 +29,8 @@ POINTS = frozenset(
         "relay.after_publish",
         "relay.before_commit",
         "relay.after_commit",
+        "rotate.before_commit",
+        "rotate.after_commit",
     }
 )
 

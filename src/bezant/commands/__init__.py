@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 from bezant import __version__
-from bezant.commands import attempts, bench, database, demo, inbox, merchants, serve, simulator, verify, worker
+from bezant.commands import (
+    accounts,
+    attempts,
+    bench,
+    database,
+    demo,
+    inbox,
+    merchants,
+    secrets,
+    serve,
+    simulator,
+    verify,
+    worker,
+)
 
 cli = typer.Typer(
     help="Bezant: a self-hosted payment system on PostgreSQL.",
@@ -29,6 +42,8 @@ cli.add_typer(database.group, name="database")
 cli.add_typer(merchants.merchants, name="merchant")
 cli.add_typer(merchants.keys, name="key")
 cli.add_typer(attempts.attempts, name="attempts")
+cli.add_typer(accounts.accounts, name="account")
+cli.add_typer(secrets.secrets, name="secrets")
 cli.add_typer(inbox.inbox, name="inbox")
 
 

@@ -1,7 +1,5 @@
 """`bezant attempts --stuck` and `bezant attempts resolve`: what evidence could not resolve, and a person can."""
 
-import os
-import pwd
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Literal, TypeVar
 
@@ -15,7 +13,7 @@ from bezant.app import Services, create_services
 from bezant.base import ids
 from bezant.base.errors import ApiError, OperatorError
 from bezant.base.money import major_text
-from bezant.commands.start import current_database, load_settings, run
+from bezant.commands.start import actor, current_database, load_settings, run
 from bezant.idempotency.claims import Reply
 from bezant.payments.resolve import AttemptView, ResolveAttempt
 
@@ -66,7 +64,7 @@ def resolve_attempt(
 
     async def resolve(services: Services) -> Reply:
         merchant_id = await services.resolution.merchant_of(attempt_id)
-        return await services.resolution.resolve(merchant_id, attempt_id, said, _actor())
+        return await services.resolution.resolve(merchant_id, attempt_id, said, actor())
 
     _with_services(resolve)
     typer.echo(f"{attempt} is {outcome}")
@@ -89,15 +87,6 @@ def _with_services(work: Callable[[Services], Awaitable[T]]) -> T:
         return run(connected())
     except ApiError as refusal:
         raise OperatorError(refusal.detail) from refusal
-
-
-def _actor() -> str:
-    """Who is at the keyboard, by the system's account and not by what the environment claims."""
-    uid = os.getuid()
-    try:
-        return f"os:{pwd.getpwuid(uid).pw_name}"
-    except KeyError:
-        return f"os:{uid}"
 
 
 def _print(found: list[AttemptView]) -> None:

@@ -1,6 +1,8 @@
 """What every command begins with: settings, logs, and a database at the right schema."""
 
 import asyncio
+import os
+import pwd
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -26,6 +28,15 @@ def current_database(settings: Settings) -> str:
     url = database_url(settings)
     asyncio.run(require_current(url))
     return url
+
+
+def actor() -> str:
+    """Who is at the keyboard, by the system's account and not by what the environment claims."""
+    uid = os.getuid()
+    try:
+        return f"os:{pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"os:{uid}"
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

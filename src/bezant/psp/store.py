@@ -1,11 +1,45 @@
-"""Every SQL statement about the log of requests to PSPs."""
+"""Every SQL statement about accounts at PSPs and the log of requests to them."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
+
+import msgspec
 
 from bezant.base import ids
 from bezant.base.db import Connection, Row, Transaction
 from bezant.psp.records import RequestLog
+
+
+class AccountRow(msgspec.Struct, frozen=True):
+    """A row of `psp_accounts`."""
+
+    id: UUID
+    name: str
+    psp: str
+    merchant_id: UUID
+    status: str
+    key_id: str
+    sealed: bytes
+    created_at: datetime
+    updated_at: datetime
+
+
+_ACCOUNT = ", ".join(f"a.{field}" for field in AccountRow.__struct_fields__)
+_ACCOUNTS = f"""
+SELECT {_ACCOUNT} FROM psp_accounts AS a WHERE $1::uuid IS NULL OR a.merchant_id = $1 ORDER BY a.name
+"""
+_CHANGED_ACCOUNTS = f"""
+SELECT {_ACCOUNT} FROM psp_accounts AS a WHERE a.updated_at >= coalesce($1::timestamptz, '-infinity')
+"""
+_ACCOUNT_BY_NAME = f"SELECT {_ACCOUNT} FROM psp_accounts AS a WHERE a.name = $1"
+_LOCKED_ACCOUNT = f"SELECT {_ACCOUNT} FROM psp_accounts AS a WHERE a.name = $1 FOR NO KEY UPDATE"
+_NOW = "SELECT clock_timestamp()"
+_INSERT_ACCOUNT = """
+INSERT INTO psp_accounts (id, name, psp, merchant_id, key_id, sealed) VALUES ($1, $2, $3, $4, $5, $6)
+"""
+_SEAL_ACCOUNT = "UPDATE psp_accounts SET key_id = $2, sealed = $3, updated_at = clock_timestamp() WHERE id = $1"
+_CLOSE_ACCOUNT = "UPDATE psp_accounts SET status = 'closed', updated_at = clock_timestamp() WHERE id = $1"
 
 _INSERT = """
 INSERT INTO psp_requests (id, merchant_id, attempt_id, psp, method, path, request, status, response, error,
@@ -44,3 +78,47 @@ async def requests_of(
 ) -> Sequence[Row]:
     """(attempt, psp, method, path, status, error, duration, time) of the requests made for these attempts."""
     return await connection.fetch(_OF_FAMILY, merchant_id, *id_range, attempt_ids)
+
+
+async def accounts(connection: Connection, merchant_id: UUID | None) -> list[AccountRow]:
+    """All accounts by name; of one merchant where one is given."""
+    return [AccountRow(*row) for row in await connection.fetch(_ACCOUNTS, merchant_id)]
+
+
+async def changed_accounts(connection: Connection, since: datetime | None) -> list[AccountRow]:
+    """The accounts that were changed since then, or all."""
+    return [AccountRow(*row) for row in await connection.fetch(_CHANGED_ACCOUNTS, since)]
+
+
+async def account_by_name(connection: Connection, name: str) -> AccountRow | None:
+    """One account."""
+    row = await connection.fetchrow(_ACCOUNT_BY_NAME, name)
+    return None if row is None else AccountRow(*row)
+
+
+async def lock_account(transaction: Transaction, name: str) -> AccountRow | None:
+    """One account, locked until the transaction ends."""
+    row = await transaction.connection.fetchrow(_LOCKED_ACCOUNT, name)
+    return None if row is None else AccountRow(*row)
+
+
+async def database_time(connection: Connection) -> datetime:
+    """The database's clock."""
+    return await connection.fetchval(_NOW)
+
+
+async def insert_account(
+    transaction: Transaction, account_id: UUID, name: str, psp: str, merchant_id: UUID, key_id: str, sealed: bytes
+) -> None:
+    """A new account, active."""
+    await transaction.connection.execute(_INSERT_ACCOUNT, account_id, name, psp, merchant_id, key_id, sealed)
+
+
+async def seal_account(transaction: Transaction, account_id: UUID, key_id: str, sealed: bytes) -> None:
+    """What the account holds from now on."""
+    await transaction.connection.execute(_SEAL_ACCOUNT, account_id, key_id, sealed)
+
+
+async def close_account(transaction: Transaction, account_id: UUID) -> None:
+    """No new payments."""
+    await transaction.connection.execute(_CLOSE_ACCOUNT, account_id)
