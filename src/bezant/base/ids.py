@@ -23,6 +23,9 @@ API_KEY: Final = "key"
 PSP_ACCOUNT: Final = "acc"
 REQUEST: Final = "req"
 INBOX_EVENT: Final = "inb"
+WEBHOOK_ENDPOINT: Final = "whe"
+WEBHOOK_DELIVERY: Final = "whd"
+WEBHOOK_TRY: Final = "wht"
 
 _DIGITS: Final = re.compile("[0-9a-f]{32}")
 _VERSION_AND_VARIANT: Final = (7 << 76) | (2 << 62)
