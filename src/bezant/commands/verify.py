@@ -12,8 +12,11 @@ from rich.table import Column, Table
 from bezant.app import CONNECTORS
 from bezant.base.config import Settings
 from bezant.base.db import Database
+from bezant.base.errors import OperatorError
+from bezant.base.sealed import Sealer
 from bezant.commands.start import current_database, load_settings, run
 from bezant.demo.kept import kept_simulator
+from bezant.psp.accounts import Accounts
 from bezant.psp.call import Caller, HttpTransport
 from bezant.psp.registry import endpoints
 from bezant.verify.report import Report, joined
@@ -38,27 +41,47 @@ def verify(
 
 
 async def _verified(settings: Settings, url: str, with_psps: bool) -> Report:
+    sealer = _sealer(settings)
     database = Database(url, connections_max=1, application="bezant verify")
     await database.open()
     try:
         with _progress() as bar:
             task = bar.add_task("", total=None)
             report = await verify_rows(
-                database, lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+                database,
+                lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
+                sealer,
             )
             if with_psps:
                 bar.update(task, total=None, completed=0)
                 async with kept_simulator(settings) as reachable:
-                    report = joined(report, await _compared(reachable, database, bar, task))
+                    report = joined(report, await _compared(reachable, database, sealer, bar, task))
             return report
     finally:
         await database.close()
 
 
-async def _compared(settings: Settings, database: Database, bar: Progress, task: TaskID) -> Report:
+def _sealer(settings: Settings) -> Sealer | None:
+    """None where no master key is given: only what is sealed asks for one."""
+    try:
+        return Sealer(settings.master_keys())
+    except OperatorError:
+        return None
+
+
+async def _compared(
+    settings: Settings, database: Database, sealer: Sealer | None, bar: Progress, task: TaskID
+) -> Report:
     transport = HttpTransport(connections_max=settings.psp_concurrency)
     known = endpoints(CONNECTORS, settings.psp_urls, settings.psp_credentials)
-    caller = Caller(known, transport, timeout_s=settings.psp_timeout_s, concurrency=settings.psp_concurrency)
+    accounts = None if sealer is None else Accounts(database, CONNECTORS, known, settings.psp_urls, sealer)
+    caller = Caller(
+        known,
+        transport,
+        timeout_s=settings.psp_timeout_s,
+        concurrency=settings.psp_concurrency,
+        accounts=accounts,
+    )
     try:
         return await verify_psps(
             database, caller, lambda psp, count: bar.update(task, description=f"held by {psp}", completed=count)

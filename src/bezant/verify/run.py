@@ -5,7 +5,10 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from bezant.base.db import Database
+from bezant.base.sealed import Sealer
 from bezant.psp.call import Caller
+from bezant.verify.accounts import checks as accounts
+from bezant.verify.accounts.checks import check_sealed
 from bezant.verify.ledger import checks as ledger
 from bezant.verify.payments import checks as payments
 from bezant.verify.payments.rows import check_payments
@@ -16,7 +19,7 @@ from bezant.verify.records.texts import Texts
 from bezant.verify.report import Check, Progress, Report, Result, Rows, Violation, report, result, shown
 from bezant.verify.store import Snapshot, snapshot
 
-SQL_CHECKS: Final[tuple[Check, ...]] = (*payments.CHECKS, *ledger.CHECKS, *records.CHECKS)
+SQL_CHECKS: Final[tuple[Check, ...]] = (*payments.CHECKS, *ledger.CHECKS, *records.CHECKS, *accounts.CHECKS)
 ROW_CHECKS: Final[tuple[tuple[str, Callable[[Rows, Texts], Awaitable[tuple[Result, ...]]]], ...]] = (
     ("payments, one by one", check_payments),
     ("stored replies", check_replies),
@@ -24,10 +27,10 @@ ROW_CHECKS: Final[tuple[tuple[str, Callable[[Rows, Texts], Awaitable[tuple[Resul
 )
 
 
-async def verify(database: Database, on_progress: Progress | None = None) -> Report:
-    """Check everything. Raises DatabaseLost."""
+async def verify(database: Database, on_progress: Progress | None = None, sealer: Sealer | None = None) -> Report:
+    """Check everything; `sealer` has the keys with which what is sealed must open. Raises DatabaseLost."""
     began_s = time.monotonic()
-    total = len(SQL_CHECKS) + len(ROW_CHECKS)
+    total = len(SQL_CHECKS) + len(ROW_CHECKS) + 1
     results: list[Result] = []
     texts = Texts()
     async with snapshot(database) as rows:
@@ -39,6 +42,9 @@ async def verify(database: Database, on_progress: Progress | None = None) -> Rep
             if on_progress is not None:
                 on_progress(what, done, total)
             results += await check_rows(rows, texts)
+        if on_progress is not None:
+            on_progress("sealed rows", total - 1, total)
+        results += await check_sealed(rows, sealer)
     return report(results, time.monotonic() - began_s)
 
 

@@ -10,6 +10,16 @@ from bezant.payments.states import Attempt, Payment
 from bezant.psp.contract import Holding, Operation, Outcome, Verdict
 
 
+class Place(msgspec.Struct, frozen=True):
+    """An account at a PSP. Without an id it is the platform's own."""
+
+    psp: str
+    account_id: UUID | None
+
+    def __str__(self) -> str:
+        return self.psp if self.account_id is None else f"{self.psp} {ids.show(ids.PSP_ACCOUNT, self.account_id)}"
+
+
 class Belief(msgspec.Struct, frozen=True):
     """What our rows say of a charge."""
 

@@ -8,9 +8,13 @@ from bezant.base import ids
 from bezant.base.db import Connection, Database, Row
 from bezant.payments.states import Attempt, Payment
 from bezant.psp.contract import Holding
+from bezant.verify.psp.rules import Place
 
 _NOW = "SELECT now()"
-_PSPS = "SELECT DISTINCT psp FROM payment_attempts"
+_PLACES = """
+SELECT DISTINCT a.psp, p.psp_account_id FROM payment_attempts AS a
+INNER JOIN payments AS p ON p.id = a.payment_id AND p.merchant_id = a.merchant_id
+"""
 
 # What a charge must amount to: its own attempt's, and under the payment's reference what came after.
 _BELIEFS = """
@@ -31,13 +35,14 @@ GROUP BY a.id, a.payment_id, a.status, a.currency, a.moved_minor, a.captured_min
 
 _AUTHORIZED = """
 SELECT p.id, p.gateway_ref FROM payments AS p
-WHERE p.psp = $1 AND p.authorized_minor > 0 AND p.updated_at < $2 AND ($3::uuid IS NULL OR p.id > $3)
+WHERE p.psp = $1 AND p.psp_account_id IS NOT DISTINCT FROM $5 AND p.authorized_minor > 0 AND p.updated_at < $2
+    AND ($3::uuid IS NULL OR p.id > $3)
 ORDER BY p.id LIMIT $4
 """
 
 _NEWEST = f"""
 SELECT {", ".join(f"p.{field}" for field in Payment.__struct_fields__)} FROM payments AS p
-WHERE p.psp = $1 AND p.authorized_minor > 0 ORDER BY p.id DESC LIMIT $2
+WHERE p.psp = $1 AND p.psp_account_id IS NOT DISTINCT FROM $3 AND p.authorized_minor > 0 ORDER BY p.id DESC LIMIT $2
 """
 
 _APPROVED = f"""
@@ -56,10 +61,10 @@ async def database_time(database: Database) -> datetime:
         return await connection.fetchval(_NOW)
 
 
-async def psps(database: Database) -> list[str]:
-    """The PSPs that were ever asked for something."""
+async def places(database: Database) -> list[Place]:
+    """The accounts that were ever asked for something."""
     async with database.connection() as connection:
-        return sorted(row[0] for row in await connection.fetch(_PSPS))
+        return sorted((Place(*row) for row in await connection.fetch(_PLACES)), key=str)
 
 
 async def beliefs(database: Database, psp: str, attempts: Sequence[tuple[UUID, Holding]]) -> Sequence[Row]:
@@ -76,16 +81,19 @@ async def beliefs(database: Database, psp: str, attempts: Sequence[tuple[UUID, H
         )
 
 
-async def authorized(database: Database, psp: str, before: datetime, after: UUID | None, limit: int) -> Sequence[Row]:
+async def authorized(
+    database: Database, place: Place, before: datetime, after: UUID | None, limit: int
+) -> Sequence[Row]:
     """A page of (payment, psp reference) of what was authorized and has not changed since `before`."""
     async with database.connection() as connection:
-        return await connection.fetch(_AUTHORIZED, psp, before, after, limit)
+        return await connection.fetch(_AUTHORIZED, place.psp, before, after, limit, place.account_id)
 
 
-async def newest(database: Database, psp: str, limit: int) -> list[tuple[Payment, list[Attempt]]]:
+async def newest(database: Database, place: Place, limit: int) -> list[tuple[Payment, list[Attempt]]]:
     """The newest authorized payments with their approved authorizations, captures and refunds."""
     async with database.connection() as connection:
-        payments = [Payment(*row) for row in await connection.fetch(_NEWEST, psp, limit)]
+        rows = await connection.fetch(_NEWEST, place.psp, limit, place.account_id)
+        payments = [Payment(*row) for row in rows]
         attempts = await _approved(connection, payments)
     return [(payment, attempts.get(payment.id, [])) for payment in payments]
 
