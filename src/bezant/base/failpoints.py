@@ -31,6 +31,12 @@ POINTS = frozenset(
         "relay.after_commit",
         "rotate.before_commit",
         "rotate.after_commit",
+        "fan_out.before_commit",
+        "fan_out.after_commit",
+        "webhooks.after_claim",
+        "webhooks.after_send",
+        "webhooks.before_commit",
+        "webhooks.after_commit",
     }
 )
 
