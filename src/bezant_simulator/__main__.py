@@ -1,6 +1,7 @@
 """`python -m bezant_simulator`: the simulator without the rest of Bezant."""
 
 import argparse
+import os
 from pathlib import Path
 
 from bezant_simulator.server import DEFAULT_PORT, run
@@ -16,8 +17,22 @@ def main() -> None:
         "--visibility-lag", type=float, default=0.0, help="seconds until a look-up by reference shows a call"
     )
     parser.add_argument("--async-delay", type=float, default=3.0, help="seconds until what is pending is decided")
+    parser.add_argument("--webhook-url", help="where events are sent; needs a secret")
+    parser.add_argument(
+        "--webhook-secret",
+        default=os.environ.get("SIMULATOR_WEBHOOK_SECRET", ""),
+        help="what they are signed with, several separated by commas; default: SIMULATOR_WEBHOOK_SECRET",
+    )
     options = parser.parse_args()
-    run(options.host, options.port, options.state, options.visibility_lag, options.async_delay)
+    run(
+        options.host,
+        options.port,
+        options.state,
+        options.visibility_lag,
+        options.async_delay,
+        webhook_url=options.webhook_url,
+        webhook_secrets=[secret for secret in options.webhook_secret.split(",") if secret],
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The PSP's HTTP API: from a request to an answer, a delayed answer, or a fault. Knows no sockets."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qs
@@ -9,10 +9,11 @@ from urllib.parse import parse_qs
 import msgspec
 
 from bezant_simulator import wire
-from bezant_simulator.behaviours import Behaviour, Fault, of_method, of_operation
-from bezant_simulator.book import Request, new_id
+from bezant_simulator.behaviours import Behaviour, Fault, of_authorization, of_operation
+from bezant_simulator.book import Request
+from bezant_simulator.decisions import new_id
 from bezant_simulator.keys import KEY_LENGTH_MAX, KeyConflict, StoredAnswer, fingerprint
-from bezant_simulator.model import Charge, Kind, Operation, Stage
+from bezant_simulator.model import Charge, Delivery, Kind, Operation, Stage
 from bezant_simulator.wire import CreateCharge, Modify, Reply
 from bezant_simulator.world import World
 
@@ -45,7 +46,14 @@ class Later(msgspec.Struct, frozen=True):
     run: Callable[[], "Answer"]
 
 
-Answer = Reply | Fault | Later
+class Told(msgspec.Struct, frozen=True):
+    """An answer that is given after these events were sent and answered."""
+
+    event_ids: Sequence[str]
+    answer: "Answer"
+
+
+Answer = Reply | Fault | Later | Told
 Perform = Callable[[float], tuple[Charge, Operation, Reply]]
 
 _KINDS: Final = {"capture": Kind.CAPTURE, "cancel": Kind.CANCEL, "refunds": Kind.REFUND}
@@ -73,6 +81,8 @@ def answer(world: World, request: HttpRequest) -> Answer:
                 return _find(world, request, operations=what == "operations")
             case "GET", ["operations", operation_id]:
                 return _show_operation(world, operation_id)
+            case "GET", ["disputes", dispute_id]:
+                return _show_dispute(world, dispute_id)
             case _:
                 return wire.error_reply(404, "api_error", "unknown_path", "There is nothing here.")
     except msgspec.ValidationError as error:
@@ -85,7 +95,7 @@ def _create(world: World, request: HttpRequest) -> Answer:
     body = _decode_create(request.body)
     if _CARD_NUMBER.search(body.payment_method):
         return _invalid("card_data_refused", "Card numbers are not accepted here; send a payment method's name.")
-    behaviour = of_method(body.payment_method)
+    behaviour = of_authorization(body.payment_method, body.metadata)
     if behaviour is None:
         return wire.error_reply(422, "refused", "unknown_payment_method", "There is no such payment method.")
 
@@ -103,6 +113,7 @@ def _create(world: World, request: HttpRequest) -> Answer:
             operations=[],
             metadata=body.metadata,
             return_url=body.return_url,
+            base_url="" if behaviour.page is None else request.base_url,
         )
         world.book.authorize(charge, behaviour, _request(world, request, body, now))
         first = charge.operations[0]
@@ -155,10 +166,11 @@ def _once(world: World, request: HttpRequest, body: msgspec.Struct, behaviour: B
 
     def execute() -> Answer:
         now = world.now()
-        charge, _, reply = perform(now)
+        charge, operation, reply = perform(now)
         stored = None if key is None else StoredAnswer(key, mark, reply.status, reply.body.decode(), now)
-        world.keep(charge, stored)
-        return behaviour.fault if behaviour.fault is not None and behaviour.executes else reply
+        events = world.keep(charge, stored)
+        answer = behaviour.fault if behaviour.fault is not None and behaviour.executes else reply
+        return Told([event.id for event in events], answer) if operation.delivery is Delivery.FIRST else answer
 
     if not behaviour.delay_s:
         return execute()
@@ -188,6 +200,13 @@ def _show_operation(world: World, operation_id: str) -> Reply:
     if found is None:
         return _unknown("unknown_operation", "There is no such operation.")
     return Reply(200, wire.encode(wire.operation_view(*found)))
+
+
+def _show_dispute(world: World, dispute_id: str) -> Reply:
+    found = world.book.dispute(dispute_id, world.now())
+    if found is None:
+        return _unknown("unknown_dispute", "There is no such dispute.")
+    return Reply(200, wire.encode(wire.dispute_view(*found)))
 
 
 def _find(world: World, request: HttpRequest, *, operations: bool) -> Reply:

@@ -2,21 +2,25 @@
 
 A payment method is `pm_card_<word>`. For later operations `metadata.simulate` holds words such as
 `capture:timeout_after refund:500_after`; those sent with the operation win over those of the charge, and both over
-what the payment method says (`pm_card_refund_fails`).
+what the payment method says (`pm_card_refund_fails`). How the webhooks of an operation come is a word of its own, so
+`refund:async refund:webhook_twice` says both; a payment method that says it (`pm_card_webhook_twice`) says it of all
+that happens to the charge.
 
 A fault strikes an idempotency key once. A repeat of an `*_after` word finds the stored answer; a repeat of a
 `*_before` word finds nothing and is executed. So a lost call can be resolved by repeating it, and until then by
 nothing else. Without a key each try is struck.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
-from bezant_simulator.model import Kind, Refusal
+from bezant_simulator.model import Delivery, DisputeStatus, Kind, Refusal
+
+T = TypeVar("T")
 
 
 class Decision(StrEnum):
@@ -42,7 +46,9 @@ class Fault(StrEnum):
 
 
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
-    """What one word means. `executes`: whether the fault strikes after the work was done."""
+    """What one word means. `executes`: whether the fault strikes after the work was done. `fails_later`: a refund
+    that succeeds at first. `dispute`: how the dispute ends that follows the capture.
+    """
 
     decision: Decision = Decision.APPROVE
     refusal: Refusal | None = None
@@ -51,6 +57,9 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     delay_s: float = 0.0
     page: str | None = None
     later: Mapping[Kind, str] = MappingProxyType({})
+    delivery: Delivery = Delivery.NORMAL
+    fails_later: bool = False
+    dispute: DisputeStatus | None = None
 
 
 def _decline(code: str, message: str, decline_code: str | None = None) -> Behaviour:
@@ -92,11 +101,19 @@ WORDS: Final[Mapping[str, Behaviour]] = {
     "refund_fails": Behaviour(later={Kind.REFUND: "fails"}),
     "refund_async": Behaviour(later={Kind.REFUND: "async"}),
     "refund_async_fails": Behaviour(later={Kind.REFUND: "async_fails"}),
-    "webhook_first": APPROVE,
-    "webhook_twice": APPROVE,
-    "webhook_shuffled": APPROVE,
-    "dispute_lost": APPROVE,
-    "dispute_won": APPROVE,
+    "webhook_first": Behaviour(delivery=Delivery.FIRST),
+    "webhook_twice": Behaviour(delivery=Delivery.TWICE),
+    "webhook_shuffled": Behaviour(delivery=Delivery.SHUFFLED),
+    "dispute_lost": Behaviour(dispute=DisputeStatus.LOST),
+    "dispute_won": Behaviour(dispute=DisputeStatus.WON),
+}
+
+_LATER_WORDS: Final[Mapping[str, Behaviour]] = {**WORDS, "fails_later": Behaviour(fails_later=True)}
+"""What may be said of a capture, cancel or refund."""
+
+_DELIVERIES: Final[Mapping[str, Delivery]] = {
+    **{word: behaviour.delivery for word, behaviour in WORDS.items() if behaviour.delivery is not Delivery.NORMAL},
+    "webhook_never": Delivery.NEVER,
 }
 
 _WALLET: Final = Behaviour(decision=Decision.CUSTOMER, page="wallet")
@@ -110,12 +127,36 @@ def of_method(payment_method: str) -> Behaviour | None:
     return None if head else WORDS.get(word)
 
 
+def of_authorization(payment_method: str, metadata: Mapping[str, str]) -> Behaviour | None:
+    """What a payment method does on authorization, with the delivery that `metadata` asks for."""
+    method = of_method(payment_method)
+    if method is None or "simulate" not in metadata:
+        return method
+    return _delivered(method, next(_words(_DELIVERIES, Kind.AUTHORIZE, metadata), method.delivery))
+
+
 def of_operation(kind: Kind, payment_method: str, *metadata: Mapping[str, str]) -> Behaviour:
     """What a later operation does: the first word for `kind` in `metadata`, else what the payment method says of it."""
+    method = of_method(payment_method) or APPROVE
+    behaviour = WORDS[method.later[kind]] if kind in method.later else APPROVE
+    delivery = method.delivery
+    if any(metadata):
+        words = (word for word in _words(_LATER_WORDS, kind, *metadata) if word.delivery is Delivery.NORMAL)
+        behaviour = next(words, behaviour)
+        delivery = next(_words(_DELIVERIES, kind, *metadata), delivery)
+    return _delivered(behaviour, delivery)
+
+
+def _words(table: Mapping[str, T], kind: Kind, *metadata: Mapping[str, str]) -> Iterator[T]:
+    """What the table says of each word that is meant for `kind`."""
     for words in metadata:
         for item in words.get("simulate", "").split():
             operation, _, word = item.partition(":")
-            if operation == kind and word in WORDS:
-                return WORDS[word]
-    method = of_method(payment_method) or APPROVE
-    return WORDS[method.later[kind]] if kind in method.later else APPROVE
+            if operation == kind and word in table:
+                yield table[word]
+
+
+def _delivered(behaviour: Behaviour, delivery: Delivery) -> Behaviour:
+    if behaviour.delivery is delivery:
+        return behaviour
+    return msgspec.structs.replace(behaviour, delivery=delivery)

@@ -1,19 +1,21 @@
-"""The control plane, for checks from outside: what the PSP itself believes, and how it shall behave. No payment is made
-through it.
+"""The control plane, for checks from outside: what the PSP itself believes, and how it shall behave. `/_simulator/...`
 
-GET /_simulator/charges (`reference=` and `payment_reference=` narrow it; `limit=` and `after=` an id give a page of
-it), POST /_simulator/reset, GET and POST /_simulator/settings.
+GET charges (`reference=` and `payment_reference=` narrow it; `limit=` and `after=` an id give a page of it), GET
+balances, GET events (`charge=` narrows it), GET and POST settings, POST reset, POST webhook_secrets. What is done in
+the PSP's dashboard, past all callers, is in `dashboard.py`.
 """
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
 
 import msgspec
 
-from bezant_simulator import wire
+from bezant_simulator import dashboard, wire
 from bezant_simulator.api import HttpRequest
-from bezant_simulator.model import Charge, Kind, OperationStatus
-from bezant_simulator.wire import Reply
-from bezant_simulator.world import Settings, World
+from bezant_simulator.courier import Sent
+from bezant_simulator.model import Charge, Delivery, Dispute, DisputeStatus, Kind, OperationStatus
+from bezant_simulator.settings import Settings
+from bezant_simulator.wire import Reply, rfc3339
+from bezant_simulator.world import World
 
 
 class OperationFact(msgspec.Struct):
@@ -25,7 +27,17 @@ class OperationFact(msgspec.Struct):
     status: OperationStatus
     at: str
     id: str
-    reference: str
+    reference: str | None
+
+
+class DisputeFact(msgspec.Struct):
+    """A dispute."""
+
+    id: str
+    status: DisputeStatus
+    amount: int
+    reason: str
+    at: str
 
 
 class ChargeFact(msgspec.Struct):
@@ -42,28 +54,81 @@ class ChargeFact(msgspec.Struct):
     amount_released: int
     payment_reference: str
     status: str
+    amount_disputed: int
+    amount_lost: int
+    disputes: list[DisputeFact]
+
+
+class EventFact(msgspec.Struct):
+    """An event, and how far its delivery has come."""
+
+    id: str
+    type: str
+    charge: str
+    created_at: str
+    delivery: Delivery
+    told: bool
+    tries: int
+    last_answer: str | None
+
+
+class Balance(msgspec.Struct):
+    """What the PSP holds for the merchant in one currency: captured, less what was given back or taken."""
+
+    currency: str
+    captured: int = 0
+    refunded: int = 0
+    disputed: int = 0
+    lost: int = 0
+    balance: int = 0
 
 
 class Facts(msgspec.Struct):
-    """The whole list."""
+    """A whole list."""
 
-    data: list[ChargeFact]
+    data: list[ChargeFact] | list[EventFact] | list[Balance]
+
+
+class EventFacts(Facts):
+    """The events that are remembered; `given_up` more were too many."""
+
+    given_up: int
+
+
+class _Secrets(msgspec.Struct, forbid_unknown_fields=True):
+    secrets: list[str]
 
 
 def answer(world: World, request: HttpRequest) -> Reply:
     """The answer to a call below /_simulator."""
-    match request.method, request.path.removeprefix("/_simulator"):
-        case "GET", "/charges":
-            return Reply(200, wire.encode(Facts([_fact(charge) for charge in _wanted(world, request)])))
-        case "POST", "/reset":
-            world.reset()
-            return Reply(200, b"{}")
-        case "GET", "/settings":
-            return Reply(200, wire.encode(world.settings))
-        case "POST", "/settings":
-            return _set(world, request)
-        case _:
-            return wire.error_reply(404, "invalid_request", "unknown_path", "There is nothing here.")
+    try:
+        match request.method, request.path.removeprefix("/_simulator").split("/")[1:]:
+            case "GET", ["charges"]:
+                return _reply(Facts([_fact(charge) for charge in _wanted(world, request)]))
+            case "GET", ["balances"]:
+                return _reply(Facts(_balances(world)))
+            case "GET", ["events"]:
+                return _reply(_events(world, request.parameter("charge") if request.query else None))
+            case "POST", ["reset"]:
+                world.reset()
+                return Reply(200, b"{}")
+            case "GET", ["settings"]:
+                return _reply(world.settings)
+            case "POST", ["settings"]:
+                return _set(world, request)
+            case "POST", ["webhook_secrets"]:
+                world.courier.secrets = tuple(msgspec.json.decode(request.body, type=_Secrets).secrets)
+                return Reply(200, b"{}")
+            case "POST", parts:
+                return dashboard.answer(world, request, parts)
+            case _:
+                return dashboard.nothing_here()
+    except msgspec.DecodeError as error:
+        return wire.error_reply(400, "invalid_request", "invalid_request", str(error))
+
+
+def _reply(body: msgspec.Struct) -> Reply:
+    return Reply(200, wire.encode(body))
 
 
 def _wanted(world: World, request: HttpRequest) -> list[Charge]:
@@ -86,7 +151,40 @@ def _set(world: World, request: HttpRequest) -> Reply:
         world.settings = msgspec.convert({**msgspec.structs.asdict(world.settings), **changes}, Settings)
     except msgspec.DecodeError as error:
         return wire.error_reply(400, "invalid_request", "invalid_settings", str(error))
-    return Reply(200, wire.encode(world.settings))
+    world.courier.retarget()
+    return _reply(world.settings)
+
+
+def _balances(world: World) -> list[Balance]:
+    found: dict[str, Balance] = {}
+    for charge in world.book.charges(world.now()):
+        of = found.setdefault(charge.currency, Balance(charge.currency))
+        of.captured += charge.amount_captured
+        of.refunded += charge.amount_refunded
+        of.disputed += charge.disputed(DisputeStatus.OPEN)
+        of.lost += charge.disputed(DisputeStatus.LOST)
+        of.balance = of.captured - of.refunded - of.disputed - of.lost
+    return list(found.values())
+
+
+def _events(world: World, charge_id: str | None) -> EventFacts:
+    wanted: Sequence[Sent] = [
+        sent for sent in world.courier.listing() if charge_id is None or sent.event.charge == charge_id
+    ]
+    facts = [
+        EventFact(
+            id=sent.event.id,
+            type=sent.event.type,
+            charge=sent.event.charge,
+            created_at=rfc3339(sent.event.created),
+            delivery=sent.event.delivery,
+            told=sent.told,
+            tries=sent.tries,
+            last_answer=sent.last_answer,
+        )
+        for sent in wanted
+    ]
+    return EventFacts(facts, given_up=world.courier.given_up)
 
 
 def _fact(charge: Charge) -> ChargeFact:
@@ -104,7 +202,7 @@ def _fact(charge: Charge) -> ChargeFact:
                 amount=o.amount,
                 idempotency_key=o.idempotency_key,
                 status=o.status,
-                at=datetime.fromtimestamp(o.at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+                at=rfc3339(o.at),
                 id=o.id,
                 reference=o.reference,
             )
@@ -113,4 +211,11 @@ def _fact(charge: Charge) -> ChargeFact:
         amount_released=charge.amount_released,
         payment_reference=charge.payment_reference,
         status=wire.status_word(charge),
+        amount_disputed=charge.disputed(DisputeStatus.OPEN),
+        amount_lost=charge.disputed(DisputeStatus.LOST),
+        disputes=[_dispute_fact(dispute) for dispute in charge.disputes],
     )
+
+
+def _dispute_fact(dispute: Dispute) -> DisputeFact:
+    return DisputeFact(dispute.id, dispute.status, dispute.amount, dispute.reason, rfc3339(dispute.opened))

@@ -17,7 +17,7 @@ from typing import Final, cast
 import httptools
 
 from bezant_simulator import api, control, pages
-from bezant_simulator.api import Answer, HttpRequest, Later
+from bezant_simulator.api import Answer, HttpRequest, Later, Told
 from bezant_simulator.behaviours import Fault
 from bezant_simulator.wire import Reply, error_reply
 from bezant_simulator.world import World
@@ -157,6 +157,10 @@ class Connection(asyncio.Protocol):
         match answer:
             case Later(delay_s, run):
                 self._loop.call_later(delay_s, lambda: self._deliver(run(), keep_alive))
+            case Told(event_ids, then):
+                self._when_durable(
+                    lambda: self._world.courier.after_first_try(event_ids, lambda: self._deliver(then, keep_alive))
+                )
             case Reply():
                 self._when_durable(lambda: self._send(answer, keep_alive))
             case Fault.TIMEOUT:

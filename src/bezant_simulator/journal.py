@@ -15,18 +15,21 @@ from typing import Protocol
 
 import msgspec
 
+from bezant_simulator.events import Event
 from bezant_simulator.keys import StoredAnswer
 from bezant_simulator.model import Charge
 
 
 class Record(msgspec.Struct, omit_defaults=True):
-    """What changed at one moment: a charge as it is now, the answer of a key, a key struck by a fault, or everything
-    gone.
+    """What changed at one moment: a charge as it is now, the answer of a key, a key struck by a fault, events to be
+    told and the id of one that was told (or given up), or everything gone.
     """
 
     charge: Charge | None = None
     answer: StoredAnswer | None = None
     struck: str | None = None
+    events: list[Event] = []
+    told: str | None = None
     reset: bool = False
 
 

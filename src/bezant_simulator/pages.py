@@ -6,8 +6,8 @@ from html import escape
 from typing import Final
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
 
-from bezant_simulator.api import HttpRequest
-from bezant_simulator.model import Charge, Refusal, Stage
+from bezant_simulator.api import Answer, HttpRequest, Told
+from bezant_simulator.model import Charge, Delivery, Refusal, Stage
 from bezant_simulator.wire import Reply
 from bezant_simulator.world import World
 
@@ -30,7 +30,7 @@ _QUESTION: Final = """<p>Do you approve <strong>{amount} {currency}</strong> (mi
 <button name="decision" value="refuse" id="refuse">Refuse</button></form>"""
 
 
-def answer(world: World, request: HttpRequest) -> Reply:
+def answer(world: World, request: HttpRequest) -> Answer:
     """The page, or what follows the customer's decision on it."""
     page, _, charge_id = request.path.strip("/").partition("/")
     charge = world.book.charge(charge_id, world.now())
@@ -43,7 +43,13 @@ def answer(world: World, request: HttpRequest) -> Reply:
         return _html(400, "Not understood", "<p>Approve or refuse, please.</p>")
     if not world.book.decide(charge, None if decision == "approve" else _REFUSALS[page], world.now()):
         return _html(409, _TITLES[page], "<p>This was decided before.</p>")
-    world.keep(charge)
+    events = world.keep(charge)
+    is_told_first = charge.operations[0].delivery is Delivery.FIRST
+    reply = _done(charge, page, decision)
+    return Told([event.id for event in events], reply) if is_told_first else reply
+
+
+def _done(charge: Charge, page: str, decision: str) -> Reply:
     if charge.return_url is None:
         return _html(200, _TITLES[page], f"<p>Done: {escape(decision)}. You may close this page.</p>")
     result = {"charge": charge.id, "result": "approved" if decision == "approve" else "refused"}

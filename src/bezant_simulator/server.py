@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +10,8 @@ import uvloop
 
 from bezant_simulator.http import Connection, Connections
 from bezant_simulator.journal import StateLocked
-from bezant_simulator.world import Settings, World
+from bezant_simulator.settings import Settings
+from bezant_simulator.world import World
 
 DEFAULT_PORT: Final = 8090
 _DRAIN_S: Final = 5.0
@@ -29,13 +30,22 @@ def run(
     visibility_lag_s: float = 0.0,
     async_delay_s: float = 3.0,
     ready: Callable[[str], None] = announce,
+    *,
+    webhook_url: str | None = None,
+    webhook_secrets: Sequence[str] = (),
 ) -> None:
     """Serves until SIGTERM or SIGINT. Port 0 takes a free one; `ready` is told the URL. With `state`, what was
-    answered survives.
+    answered survives. Events are sent to `webhook_url`, signed with each of the secrets; without a URL they wait, and
+    without a secret there are none.
     """
-    settings = Settings(visibility_lag_s=visibility_lag_s, async_delay_s=async_delay_s)
     try:
-        uvloop.run(_serve(World(settings, state), host, port, ready))
+        if webhook_url is not None and not webhook_secrets:
+            raise ValueError("webhooks need a secret to be signed with")
+        settings = Settings(visibility_lag_s=visibility_lag_s, async_delay_s=async_delay_s, webhook_url=webhook_url)
+    except ValueError as error:
+        raise SystemExit(f"bezant simulator: {error}") from error
+    try:
+        uvloop.run(_serve(World(settings, state, webhook_secrets), host, port, ready))
     except (StateLocked, OSError) as error:
         raise SystemExit(f"bezant simulator: {error}") from error
 
@@ -47,9 +57,10 @@ async def _serve(world: World, host: str, port: int, ready: Callable[[str], None
         loop.add_signal_handler(name, stop.set)
     connections = Connections()
     server = await loop.create_server(lambda: Connection(world, connections), host, port, backlog=_BACKLOG)
+    world.start()
     bound_port: int = server.sockets[0].getsockname()[1]
     ready(f"http://{host}:{bound_port}")
     await stop.wait()
     server.close()
     await connections.drain(_DRAIN_S)
-    await world.journal.close()
+    await world.close()

@@ -1,11 +1,21 @@
 """The simulator's own words on the wire: request bodies, answers, errors."""
 
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Final
 
 import msgspec
 
-from bezant_simulator.model import Charge, Kind, Operation, OperationStatus, Refusal, Stage
+from bezant_simulator.model import (
+    Charge,
+    Dispute,
+    DisputeStatus,
+    Kind,
+    Operation,
+    OperationStatus,
+    Refusal,
+    Stage,
+)
 
 Amount = Annotated[int, msgspec.Meta(ge=1, le=999_999_999_999)]
 Reference = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
@@ -62,12 +72,14 @@ class ChargeView(msgspec.Struct, omit_defaults=True, tag_field="object", tag="ch
     payment_method: str
     authorization: AuthorizationView
     created: float
+    amount_disputed: int = 0
+    amount_lost: int = 0
     redirect_url: str | None = None
     failure: Refusal | None = None
 
 
 class OperationView(msgspec.Struct, omit_defaults=True, tag_field="object", tag="operation"):
-    """An operation as the wire shows it."""
+    """An operation as the wire shows it; without a `reference` it was made in the dashboard."""
 
     id: str
     kind: Kind
@@ -75,9 +87,22 @@ class OperationView(msgspec.Struct, omit_defaults=True, tag_field="object", tag=
     status: OperationStatus
     amount: int
     currency: str
-    reference: str
     created: float
+    reference: str | None = None
     failure: Refusal | None = None
+
+
+class DisputeView(msgspec.Struct, tag_field="object", tag="dispute"):
+    """A dispute as the wire shows it."""
+
+    id: str
+    charge: str
+    status: DisputeStatus
+    amount: int
+    currency: str
+    reason: str
+    created: float
+    evidence_due: float
 
 
 class Page(msgspec.Struct):
@@ -97,6 +122,11 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 encode: Final = msgspec.json.Encoder().encode
+
+
+def rfc3339(at: float) -> str:
+    """A moment as the outside reads it."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def status_word(charge: Charge) -> str:
@@ -128,6 +158,8 @@ def charge_view(charge: Charge, base_url: str) -> ChargeView:
         payment_method=charge.payment_method,
         authorization=AuthorizationView(first.id, first.status, charge.amount_authorized, captured),
         created=charge.created,
+        amount_disputed=charge.disputed(DisputeStatus.OPEN),
+        amount_lost=charge.disputed(DisputeStatus.LOST),
         redirect_url=f"{base_url}/{charge.page}/{charge.id}" if waits else None,
         failure=first.refusal if first.status is OperationStatus.FAILED else None,
     )
@@ -142,9 +174,23 @@ def operation_view(charge: Charge, operation: Operation) -> OperationView:
         status=operation.status,
         amount=operation.amount,
         currency=charge.currency,
-        reference=operation.reference,
         created=operation.at,
+        reference=operation.reference,
         failure=operation.refusal if operation.status is OperationStatus.FAILED else None,
+    )
+
+
+def dispute_view(charge: Charge, dispute: Dispute) -> DisputeView:
+    """The dispute for the wire."""
+    return DisputeView(
+        id=dispute.id,
+        charge=charge.id,
+        status=dispute.status,
+        amount=dispute.amount,
+        currency=charge.currency,
+        reason=dispute.reason,
+        created=dispute.opened,
+        evidence_due=dispute.evidence_due,
     )
 
 

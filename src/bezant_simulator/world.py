@@ -1,40 +1,33 @@
-"""Everything the simulator holds at run time: the book, the keys, the journal behind them, and its settings."""
+"""Everything the simulator holds at run time: the book, the keys, what is to be told, the journal behind them, and its
+settings.
+"""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Literal
 
-import msgspec
-
+from bezant_simulator.alarm import Alarm
 from bezant_simulator.book import Book
+from bezant_simulator.courier import Courier
+from bezant_simulator.decisions import due_at
+from bezant_simulator.events import Event, event_of
 from bezant_simulator.journal import FileJournal, Journal, MemoryJournal, Record
 from bezant_simulator.keys import Keys, StoredAnswer
-from bezant_simulator.model import Charge
-
-HOLD_S: Final = 60.0
-
-
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What can be set from outside. `outage`: what every call of the API gets instead of an answer, unexecuted.
-
-    `visibility_lag_s`: how long after an operation a look-up by reference does not show it yet. `async_delay_s`: when
-    what is pending is decided. `hold_s`: how long a call that is never answered keeps its connection.
-    """
-
-    visibility_lag_s: float = 0.0
-    async_delay_s: float = 3.0
-    hold_s: float = HOLD_S
-    outage: Literal["timeout", "reset", "500", "rate_limit"] | None = None
+from bezant_simulator.model import Charge, Delivery, Dispute, Operation
+from bezant_simulator.settings import Settings
 
 
 class World:
     """The state, and the only way to change it for good."""
 
-    def __init__(self, settings: Settings, state: Path | None) -> None:
-        self.book = Book()
+    def __init__(self, settings: Settings, state: Path | None, webhook_secrets: Sequence[str] = ()) -> None:
+        self.book = Book(self)
         self.keys = Keys()
         self.settings = settings
-        self._settings_at_start = settings
+        self.courier = Courier(lambda: self.settings, webhook_secrets, self._told)
+        self._alarm = Alarm(self._look_at)
+        self._untold: list[Event] = []
+        self._settings_at_start, self._secrets_at_start = settings, tuple(webhook_secrets)
         self._journal: Journal = MemoryJournal() if state is None else self._restore(FileJournal(state))
 
     @property
@@ -46,11 +39,35 @@ class World:
         """The simulator's clock, in seconds since 1970."""
         return time.time()
 
-    def keep(self, charge: Charge | None = None, answer: StoredAnswer | None = None) -> None:
-        """Makes a change last."""
+    def start(self) -> None:
+        """Begins what goes on by itself."""
+        for charge in self.book.as_kept():
+            self._wait_for_the_clock(charge)
+        self._alarm.start()
+        self.courier.start()
+
+    async def close(self) -> None:
+        """Ends it, and waits for the disk."""
+        self._alarm.clear()
+        await self.courier.close()
+        await self._journal.close()
+
+    def keep(self, charge: Charge | None = None, answer: StoredAnswer | None = None) -> list[Event]:
+        """Makes a change last, and has what was to be told of it sent once it does."""
+        events, self._untold = self._untold, []
         if answer is not None:
             self.keys.finish(answer)
-        self._journal.append(Record(charge=charge, answer=answer))
+        self._journal.append(Record(charge=charge, answer=answer, events=events))
+        if charge is not None:
+            self._wait_for_the_clock(charge)
+        if events:
+            self._journal.when_durable(lambda: self.courier.post(events))
+        return events
+
+    def say(self, event: Event) -> None:
+        """Sends an event about nothing in the book."""
+        self._untold.append(event)
+        self.keep()
 
     def strike(self, key: str | None) -> bool:
         """Whether a fault strikes a call with this key."""
@@ -65,24 +82,65 @@ class World:
         """Forgets everything; the settings are those of the start again."""
         self.book.clear()
         self.keys.clear()
-        self.settings = self._settings_at_start
+        self.courier.clear()
+        self._alarm.clear()
+        self.settings, self.courier.secrets = self._settings_at_start, self._secrets_at_start
         self._journal.append(Record(reset=True))
 
+    def tell(self, charge: Charge, subject: Operation | Dispute, at: float) -> None:
+        """Called by the book, before the change is kept."""
+        if not self.courier.is_on:
+            return
+        event = event_of(charge, subject, at)
+        if event.delivery is not Delivery.NEVER:
+            self._untold.append(event)
+
+    def moved(self, charge: Charge) -> None:
+        """Called by the book."""
+        self.keep(charge)
+
+    def delay_s(self) -> float:
+        """Called by the book."""
+        return self.settings.async_delay_s
+
+    def _look_at(self, charge_id: str) -> None:
+        self.book.charge(charge_id, self.now())
+
+    def _told(self, event_id: str) -> None:
+        self._journal.append(Record(told=event_id))
+        self._journal.when_durable(_nothing)
+
+    def _wait_for_the_clock(self, charge: Charge) -> None:
+        at = due_at(charge)
+        if at is not None:
+            self._alarm.at(at, charge.id)
+
     def _restore(self, journal: FileJournal) -> FileJournal:
+        waiting: dict[str, Event] = {}
         for record in journal.load():
-            self._replay(record)
-        charges = [Record(charge=charge) for charge in self.book.charges(self.now())]
+            self._replay(record, waiting)
+        charges = [Record(charge=charge) for charge in self.book.as_kept()]
         answers = [Record(answer=answer) for answer in self.keys.answers()]
-        journal.start([*charges, *answers, *(Record(struck=key) for key in self.keys.struck())])
+        events = [Record(events=[event]) for event in waiting.values()]
+        journal.start([*charges, *answers, *(Record(struck=key) for key in self.keys.struck()), *events])
+        self.courier.restore(waiting.values())
         return journal
 
-    def _replay(self, record: Record) -> None:
+    def _replay(self, record: Record, waiting: dict[str, Event]) -> None:
         if record.reset:
             self.book.clear()
             self.keys.clear()
+            waiting.clear()
         if record.charge is not None:
             self.book.put(record.charge)
         if record.answer is not None:
             self.keys.finish(record.answer)
         if record.struck is not None:
             self.keys.strike(record.struck)
+        waiting.update((event.id, event) for event in record.events)
+        if record.told is not None:
+            waiting.pop(record.told, None)
+
+
+def _nothing() -> None:
+    """The disk has it; nobody waits for that."""

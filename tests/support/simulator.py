@@ -12,14 +12,24 @@ from typing import Any
 import aiohttp
 
 STOP_S = 10.0
+WEBHOOK_SECRET = "a webhook secret for tests"
 
 
 class SimulatorProcess:
     """A running simulator. `kill` and `start` again on the same `state` make a restart; the port stays."""
 
-    def __init__(self, state: Path | None = None, visibility_lag_s: float = 0.0, async_delay_s: float = 0.3) -> None:
+    def __init__(
+        self,
+        state: Path | None = None,
+        visibility_lag_s: float = 0.0,
+        async_delay_s: float = 0.3,
+        webhook_url: str | None = None,
+        webhook_secret: str = WEBHOOK_SECRET,
+    ) -> None:
         self._options = [f"--visibility-lag={visibility_lag_s}", f"--async-delay={async_delay_s}"]
         self._options += [] if state is None else [f"--state={state}"]
+        self._options += [] if webhook_url is None else [f"--webhook-url={webhook_url}"]
+        self._options += [] if webhook_url is None else [f"--webhook-secret={webhook_secret}"]
         self._process: subprocess.Popen[str] | None = None
         self.url = "http://127.0.0.1:0"
 
@@ -49,9 +59,13 @@ class SimulatorProcess:
 
 @contextmanager
 def running_simulator(
-    state: Path | None = None, visibility_lag_s: float = 0.0, async_delay_s: float = 0.3
+    state: Path | None = None,
+    visibility_lag_s: float = 0.0,
+    async_delay_s: float = 0.3,
+    webhook_url: str | None = None,
+    webhook_secret: str = WEBHOOK_SECRET,
 ) -> Iterator[SimulatorProcess]:
-    process = SimulatorProcess(state, visibility_lag_s, async_delay_s)
+    process = SimulatorProcess(state, visibility_lag_s, async_delay_s, webhook_url, webhook_secret)
     process.start()
     try:
         yield process
@@ -105,6 +119,19 @@ class Client:
         timeout_s = fields.pop("timeout_s", 10.0)
         body = {"reference": new_reference()} | fields
         return await self.call("POST", f"/v1/charges/{charge_id}/{verb}", body, body["reference"], timeout_s)
+
+    async def attempt(self, charge_id: str, operation: str, **fields: Any) -> Answered | None:
+        """A capture, cancel or refund; None where no answer came."""
+        try:
+            return await self.modify(charge_id, "refunds" if operation == "refund" else operation, **fields)
+        except (aiohttp.ClientError, TimeoutError, ConnectionError):
+            return None
+
+    async def decide(self, charge: dict[str, Any], decision: str) -> None:
+        """What the customer does on the page."""
+        form = {"decision": decision}
+        async with self._session.post(charge["redirect_url"], data=form, allow_redirects=False) as response:
+            assert response.status in (200, 303)
 
     async def facts(self, reference: str) -> list[dict[str, Any]]:
         """What the simulator believes of the charge with our reference."""
