@@ -3,10 +3,12 @@
 How an unknown outcome is resolved: the attempt's id is `Idempotency-Key` and `reference` of each POST. The simulator
 keeps a key for 24 hours and replays the first answer, refusals included; `REPLAY_S` stays an hour below. Every
 operation can be looked up by our reference, a refused one too, though not at once: its index lags by what the operator
-sets (`--visibility-lag`), at most `VISIBILITY_LAG_S`. Reads by the PSP's own id do not lag.
+sets (`--visibility-lag`), at most `VISIBILITY_LAG_S`. Reads by the PSP's own id do not lag. Each change is also told by
+webhook, signed whole, with the reference of the operation's own attempt; what was done in its dashboard has none.
 """
 
 from bezant.connectors.simulator.calls import authenticate, authorize, cancel, capture, fetch, holdings, refund
+from bezant.connectors.simulator.webhooks import WEBHOOKS
 from bezant.psp.connector import Connector
 from bezant.psp.contract import Manifest, Operation, Resolution
 
@@ -19,6 +21,7 @@ MANIFEST = Manifest(
     base_url="http://127.0.0.1:8090",
     hosts=("127.0.0.1", "localhost"),
     credential_fields=(),
+    optional_fields=("api_key",),
     resolution={
         operation: Resolution(replay_s=REPLAY_S, lookup=True, visibility_lag_s=VISIBILITY_LAG_S)
         for operation in Operation
@@ -35,5 +38,6 @@ CONNECTOR = Connector(
     cancel=cancel,
     refund=refund,
     fetch=fetch,
+    webhooks=WEBHOOKS,
     holdings=holdings,
 )

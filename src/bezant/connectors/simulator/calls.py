@@ -108,6 +108,39 @@ async def holdings(after: str | None, send: Send) -> Sequence[Holding]:
     ]
 
 
+def outcome_of_charge(charge: Charge) -> Outcome:
+    """How its authorization stands, whoever asked."""
+    verdict = mapping.STATUS.get(charge.authorization.status, Verdict.PENDING)
+    approved = verdict is Verdict.APPROVED
+    return Outcome(
+        verdict=verdict,
+        psp_reference=charge.id,
+        operation_reference=charge.authorization.id,
+        reference=charge.reference,
+        amount_minor=charge.authorization.amount if approved else None,
+        currency=charge.currency,
+        captured_minor=charge.authorization.captured,
+        failure=_failure(charge.failure) if verdict is Verdict.DECLINED else None,
+        next_action=None if charge.redirect_url is None else NextAction(url=charge.redirect_url),
+    )
+
+
+def outcome_of_operation(done: Done) -> Outcome:
+    """How a capture, cancel or refund stands, whoever asked."""
+    verdict = mapping.STATUS.get(done.status, Verdict.PENDING)
+    # The cancel of a charge that was not decided yet moves nothing, and says so with an amount of 0.
+    approved = verdict is Verdict.APPROVED and done.amount > 0
+    return Outcome(
+        verdict=verdict,
+        psp_reference=done.charge,
+        operation_reference=done.id,
+        reference=done.reference,
+        amount_minor=done.amount if approved else None,
+        currency=done.currency,
+        failure=_failure(done.failure) if verdict is Verdict.DECLINED else None,
+    )
+
+
 async def _fetch_authorization(ask: Ask, send: Send) -> Outcome:
     if ask.psp_reference is not None:
         response = await send(_get(_charge_path(ask)))
@@ -152,36 +185,13 @@ def _read(response: PspResponse, shape: type[Body]) -> Body:
 def _authorization(ask: Ask, charge: Charge) -> Outcome:
     if ask.psp_reference not in (None, charge.id):
         raise PspSilence(f"asked about {ask.psp_reference}, answered about {charge.id}")
-    verdict = mapping.STATUS.get(charge.authorization.status, Verdict.PENDING)
-    approved = verdict is Verdict.APPROVED
-    return Outcome(
-        verdict=verdict,
-        psp_reference=charge.id,
-        operation_reference=charge.authorization.id,
-        reference=charge.reference,
-        amount_minor=charge.authorization.amount if approved else None,
-        currency=charge.currency,
-        captured_minor=charge.authorization.captured,
-        failure=_failure(charge.failure) if verdict is Verdict.DECLINED else None,
-        next_action=None if charge.redirect_url is None else NextAction(url=charge.redirect_url),
-    )
+    return outcome_of_charge(charge)
 
 
 def _operation(ask: Ask, done: Done) -> Outcome:
     if done.charge != ask.psp_reference or done.kind != ask.operation:
         raise PspSilence(f"asked about a {ask.operation} of {ask.psp_reference}, got a {done.kind} of {done.charge}")
-    verdict = mapping.STATUS.get(done.status, Verdict.PENDING)
-    # The cancel of a charge that was not decided yet moves nothing, and says so with an amount of 0.
-    approved = verdict is Verdict.APPROVED and done.amount > 0
-    return Outcome(
-        verdict=verdict,
-        psp_reference=done.charge,
-        operation_reference=done.id,
-        reference=done.reference,
-        amount_minor=done.amount if approved else None,
-        currency=done.currency,
-        failure=_failure(done.failure) if verdict is Verdict.DECLINED else None,
-    )
+    return outcome_of_operation(done)
 
 
 def _not_found(ask: Ask) -> Outcome:
@@ -202,7 +212,7 @@ def _refused(ask: Ask, response: PspResponse) -> Outcome:
 
 def _failure(refusal: Refusal | None) -> Failure:
     if refusal is None:
-        raise PspSilence("refused without a reason")
+        raise ValueError("refused without a reason")
     code, retryable = mapping.FAILURES.get(refusal.decline_code or refusal.code) or mapping.FAILURES.get(
         refusal.code, mapping.FAILURE_DEFAULT
     )

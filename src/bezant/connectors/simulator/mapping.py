@@ -1,10 +1,12 @@
 """The simulator's words: the shapes that are read from its answers, and tables from its words to Bezant's."""
 
 from collections.abc import Mapping
-from typing import Final
+from datetime import datetime
+from typing import Annotated, Final, Literal
 
 import msgspec
 
+from bezant.psp.contract import Operation as Kind
 from bezant.psp.contract import Verdict
 
 DEFAULT_KEY: Final = "sim_demo"
@@ -49,7 +51,7 @@ class Charge(msgspec.Struct, frozen=True):
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """A capture, cancel or refund."""
+    """A capture, cancel or refund; without a `reference` it was made in the simulator's dashboard."""
 
     id: str
     kind: str
@@ -57,8 +59,29 @@ class Operation(msgspec.Struct, frozen=True):
     status: str
     amount: int
     currency: str
-    reference: str
+    reference: str | None = None
     failure: Refusal | None = None
+
+
+class Dispute(msgspec.Struct, frozen=True):
+    """A dispute of a charge; times in seconds since 1970."""
+
+    id: str
+    charge: str
+    status: str
+    amount: int
+    currency: str
+    reason: str
+    evidence_due: float
+
+
+class Event(msgspec.Struct, frozen=True):
+    """The body of a webhook. `data` is a charge, an operation or a dispute, as the API shows it."""
+
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    type: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    created_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    data: msgspec.Raw
 
 
 class ChargeList(msgspec.Struct, frozen=True):
@@ -89,6 +112,19 @@ class ChargeFacts(msgspec.Struct, frozen=True):
 
     data: tuple[ChargeFact, ...]
 
+
+EVENTS: Final[Mapping[str, type[Charge] | type[Operation] | type[Dispute]]] = {
+    **dict.fromkeys(("charge.approved", "charge.declined", "charge.action_required", "charge.pending"), Charge),
+    **dict.fromkeys(("operation.succeeded", "operation.failed", "operation.pending"), Operation),
+    **dict.fromkeys(("dispute.opened", "dispute.won", "dispute.lost"), Dispute),
+}
+"""Type of an event: what it is about. What became of that is in the data."""
+
+DISPUTE: Final[Mapping[str, Literal["open", "won", "lost"]]] = {"open": "open", "won": "won", "lost": "lost"}
+"""Status of a dispute."""
+
+OPERATIONS: Final[Mapping[str, Kind]] = {"capture": Kind.CAPTURE, "cancel": Kind.CANCEL, "refund": Kind.REFUND}
+"""Kind of an operation."""
 
 STATUS: Final[Mapping[str, Verdict]] = {
     "succeeded": Verdict.APPROVED,
