@@ -8,7 +8,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench lock
+.PHONY: help setup demo test services check format bench lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ demo: setup ## Database, API, worker and PSP simulator with realistic checkouts:
 
 test: setup ## All tests, in parallel, on their own PostgreSQL: make test ARGS="tests/ledger -k balance"
 	$(BIN)/pytest -q -n auto $(ARGS)
+
+services: setup ## Kafka and RabbitMQ for development and tests; prints their settings: make services ARGS=down
+	@$(BIN)/python -m tests.support.brokers $(or $(ARGS),up)
 
 check: setup ## Format, lint, types, import contracts, SQL style, known vulnerabilities
 	$(BIN)/ruff format --check .

@@ -1,4 +1,5 @@
-"""One PostgreSQL server for the whole run, however many workers; one database for each test, copied from a template.
+"""One PostgreSQL server and one of each broker for the whole run, however many workers; one database for each test,
+copied from a template.
 
 The process that collects the tests names the server's folder in the environment, which its workers inherit. The worker
 that first needs the server starts it; the collecting process stops it at the end, also those of runs that were killed.
@@ -16,6 +17,9 @@ import pytest
 from bezant.base.config import Settings
 from bezant.base.migrate import migrate
 from bezant.base.postgres import Embedded
+from tests.support.brokers.endpoints import Services
+from tests.support.brokers.jars import REPOSITORY_VARIABLE
+from tests.support.brokers.services import KAFKA_VARIABLE, RABBITMQ_VARIABLE, services_in_use, stop_services
 from tests.support.databases import copied_database, database_named, run, run_sql
 
 MASTER_KEY = "test-master-key-" + "0" * 32
@@ -23,6 +27,7 @@ TEMPLATE = "template_bezant"
 
 _HOME_VARIABLE = "BEZANT_TEST_HOME"
 _HOME_PREFIX = "bezant-tests-"
+_KEPT_VARIABLES = {"BEZANT_TEST_DATA", KAFKA_VARIABLE, RABBITMQ_VARIABLE, REPOSITORY_VARIABLE}
 _SERVER_SETTINGS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB", "autovacuum_naptime": "1min"}
 
 
@@ -30,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """In the collecting process: a folder for the run's server."""
     if hasattr(config, "workerinput"):
         return
-    for variable in [name for name in os.environ if name.startswith("BEZANT_") and name != "BEZANT_TEST_DATA"]:
+    for variable in [name for name in os.environ if name.startswith("BEZANT_") and name not in _KEPT_VARIABLES]:
         del os.environ[variable]
     for home in Path(tempfile.gettempdir()).glob(f"{_HOME_PREFIX}*"):
         if not _runs(int(home.name.removeprefix(_HOME_PREFIX).split("-")[0])):
@@ -82,6 +87,12 @@ def empty_database_url(server_url: str) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def brokers() -> Services:
+    """Kafka and RabbitMQ, shared by all tests: each uses a topic and an exchange of its own."""
+    return services_in_use(Path(os.environ[_HOME_VARIABLE]) / "brokers")
+
+
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     """Settings for this test's own database."""
@@ -102,4 +113,5 @@ def _remove_server(home: Path) -> None:
     if not os.access(home, os.W_OK):
         return  # another user's
     Embedded(home).stop()
+    stop_services(home / "brokers")
     shutil.rmtree(home, ignore_errors=True)

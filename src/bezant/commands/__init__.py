@@ -14,6 +14,7 @@ from bezant.commands import (
     bench,
     database,
     demo,
+    events,
     inbox,
     merchants,
     secrets,
@@ -43,6 +44,7 @@ cli.add_typer(merchants.merchants, name="merchant")
 cli.add_typer(merchants.keys, name="key")
 cli.add_typer(attempts.attempts, name="attempts")
 cli.add_typer(accounts.accounts, name="account")
+cli.add_typer(events.events, name="events")
 cli.add_typer(secrets.secrets, name="secrets")
 cli.add_typer(inbox.inbox, name="inbox")
 
