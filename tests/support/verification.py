@@ -1,17 +1,23 @@
 """`bezant verify` for tests: of the database of a test, in this process."""
 
 from bezant.base.db import Database
+from bezant.base.master_key import derived
+from bezant.base.sealed import Sealer
 from bezant.verify.report import Report
 from bezant.verify.run import verify
 from tests.support.databases import run
+from tests.support.platform import MASTER_KEY
+
+TEST_SEALER = Sealer([derived(MASTER_KEY)])
+"""Opens what the platforms of tests seal."""
 
 
-async def verified(url: str) -> Report:
-    """What `verify` finds in the database."""
+async def verified(url: str, sealer: Sealer = TEST_SEALER) -> Report:
+    """What `verify` finds in the database, with the master key of `sealer`."""
     database = Database(url, connections_max=1, application="bezant test")
     await database.open()
     try:
-        return await verify(database)
+        return await verify(database, sealer=sealer)
     finally:
         await database.close()
 

@@ -86,7 +86,11 @@ class PaymentsApi:
                 idempotency="required",
                 request=ConfirmPayment,
                 responses={200: either_view, 202: either_view},
-                errors={**_STATE_ERRORS, 403: ("forbidden", "merchant_inactive")},
+                errors={
+                    **_STATE_ERRORS,
+                    403: ("forbidden", "merchant_inactive"),
+                    422: (*_STATE_ERRORS[422], "psp_account_closed"),
+                },
             ),
             Route(
                 "POST",

@@ -39,11 +39,7 @@ def decide(scene: Scene) -> Attempt | None:
     if scene.access.merchant_status != "active":
         raise Forbidden("merchant_inactive", f"The merchant is {scene.access.merchant_status}: no new payments.")
     if payment.psp_account_id not in (None, scene.access.psp_accounts.get(payment.psp)):
-        raise Unprocessable(
-            "psp_account_closed",
-            f"The account at {payment.psp} is closed: create the payment anew.",
-            param="/payment_id",
-        )
+        raise Unprocessable("psp_account_closed", f"Its account at {payment.psp} is closed: create the payment anew.")
     payment_method = body.payment_method or payment.payment_method
     if payment_method is None:
         raise InvalidRequest("invalid_request", "This payment has no payment_method yet.", param="/payment_method")
