@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -49,6 +50,9 @@ class Settings:
     idempotency_retention_days: int = IDEMPOTENCY_RETENTION_DAYS_MIN
     inbox_retention_days: int = 90
     inbox_rate_limit_per_s: int = 5_000
+    webhooks_allow_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    webhooks_retention_days: int = 30
+    webhooks_timeout_s: float = 10.0
     sync_interval_s: float = 1.0
     database_pool_max: int = 8
     sink_kafka_servers: str | None = None
@@ -226,6 +230,13 @@ def _seconds(low: float, high: float) -> Callable[[str], float]:
     return parse
 
 
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ValueError("must be networks such as 10.1.0.0/16,fd00:1::/32, without host bits") from None
+
+
 _DAY_S: Final = 86_400
 _VARIABLES: Final[dict[str, Callable[[str], object]]] = {
     "BEZANT_HOME": _folder,
@@ -243,6 +254,9 @@ _VARIABLES: Final[dict[str, Callable[[str], object]]] = {
     "BEZANT_IDEMPOTENCY_RETENTION_DAYS": _whole(IDEMPOTENCY_RETENTION_DAYS_MIN, 3650),
     "BEZANT_INBOX_RETENTION_DAYS": _whole(INBOX_RETENTION_DAYS_MIN, 3650),
     "BEZANT_INBOX_RATE_LIMIT_PER_S": _whole(1, 1_000_000),
+    "BEZANT_WEBHOOKS_ALLOW_NETWORKS": _networks,
+    "BEZANT_WEBHOOKS_RETENTION_DAYS": _whole(7, 3650),
+    "BEZANT_WEBHOOKS_TIMEOUT_S": _seconds(0.05, 30),
     "BEZANT_SYNC_INTERVAL_S": _seconds(0.01, 3600),
     "BEZANT_DATABASE_POOL_MAX": _whole(1, 1000),
     "BEZANT_SINK_KAFKA_SERVERS": _host_ports,

@@ -5,7 +5,17 @@ import secrets
 from typing import Final
 
 SCOPES: Final = frozenset(
-    {"payments:write", "payments:read", "ledger:read", "events:read", "operations:write", "inbox:read", "inbox:write"}
+    {
+        "payments:write",
+        "payments:read",
+        "ledger:read",
+        "events:read",
+        "operations:write",
+        "inbox:read",
+        "inbox:write",
+        "webhooks:read",
+        "webhooks:write",
+    }
 )
 PUBLISHABLE_SCOPES: Final = frozenset({"payments:confirm"})
 
