@@ -1,8 +1,8 @@
 """Applies what was kept: a batch of events that are due is one transaction, in which their handlers write too.
 
-An event is applied as a whole or not at all. What fails rolls the batch back and is found by running the events one
-by one: it alone waits, with its reason. Any number of processes may do this side by side: each skips what another one
-holds.
+An event is applied as a whole or not at all. What fails, or waits too long for a lock, rolls the batch back and is
+found by running the events one by one: it alone waits, with its reason. Any number of processes may do this side by
+side: each skips what another one holds.
 """
 
 import asyncio
@@ -96,7 +96,7 @@ class Apply:
         taken: list[Kept] = []
         try:
             fates = await self._in_one_transaction(wanted, decided, answers, taken)
-        except (DatabaseLost, TransactionRolledBack):
+        except DatabaseLost:
             raise
         except _Torn as torn:
             await self._settle([kept.id for kept in taken], {**decided, **torn.fates}, answers)
@@ -130,6 +130,7 @@ class Apply:
             taken.clear()
             try:
                 async with self._database.transaction() as transaction:
+                    await store.bound_lock_waits(transaction)
                     if wanted is None:
                         taken += await store.take_due(transaction, self.rereads.busy(), self._batch_max)
                     else:
@@ -230,10 +231,28 @@ class Apply:
 
 
 def _told(kept: Kept, notice: Notice | DisputeNotice, answer: Outcome | None, *, is_trusted: bool) -> Told:
+    is_confirmed = False
     if answer is not None and isinstance(notice, Notice):
-        notice = msgspec.structs.replace(notice, outcome=answer)
-        return Told(psp=kept.psp, psp_account_id=kept.psp_account_id, notice=notice, trusted=is_trusted, confirmed=True)
-    return Told(psp=kept.psp, psp_account_id=kept.psp_account_id, notice=notice, trusted=is_trusted)
+        notice, is_confirmed = _answered(notice, answer), True
+    return Told(
+        psp=kept.psp,
+        psp_account_id=kept.psp_account_id,
+        notice=notice,
+        trusted=is_trusted,
+        confirmed=is_confirmed,
+    )
+
+
+def _answered(notice: Notice, answer: Outcome) -> Notice:
+    """The notice as the PSP's answer has it; names that the answer leaves out are still the notice's."""
+    told = notice.outcome
+    outcome = msgspec.structs.replace(
+        answer,
+        psp_reference=answer.psp_reference or told.psp_reference,
+        operation_reference=answer.operation_reference or told.operation_reference,
+        reference=answer.reference or told.reference,
+    )
+    return msgspec.structs.replace(notice, outcome=outcome)
 
 
 def _jittered(fates: Fates) -> Fates:

@@ -10,13 +10,12 @@ from msgspec import Meta
 from bezant.base import ids
 from bezant.base.db import Connection, Database
 from bezant.base.errors import Conflict, NotFound
-from bezant.base.log import logger, redact_text
+from bezant.base.log import redact_text
 from bezant.inbox import store
 from bezant.inbox.rules import Status
 from bezant.web import Page, PageQuery, decode_cursor, encode_cursor
 
 _RETRY_BATCH = 1_000
-_log = logger(__name__)
 
 
 class InboxEventView(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +95,6 @@ class Records:
         shown = await self.show(merchant_id, inbox_event_id)
         if not again:
             raise Conflict("invalid_state", f"The event is {shown.status}: there is nothing to try again.")
-        _log.info("inbox_event_retried", inbox_event=inbox_event_id)
         return shown
 
     async def retry_all(self, status: Status, *, psp: str | None, type_: str | None, since: datetime | None) -> int:

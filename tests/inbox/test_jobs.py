@@ -1,0 +1,104 @@
+"""The inbox's background work: woken at once, measured, and rid of what is old."""
+
+import asyncio
+
+from bezant.base.db import Database
+from bezant.inbox.jobs import expire_events
+from bezant.jobs.schedule import Job, Schedule
+from tests.inbox.conftest import Acme
+from tests.support.platform import request
+from tests.support.waiting import wait_until, wait_until_async
+
+
+async def test_a_job_that_is_woken_runs_at_once_and_again_for_what_came_meanwhile():
+    wake, gate, runs = asyncio.Event(), asyncio.Event(), 0
+
+    async def run() -> int:
+        nonlocal runs
+        runs += 1
+        await gate.wait()
+        return 0
+
+    async def has_run(times: int) -> bool:
+        return runs == times
+
+    schedule = Schedule([Job("job", run, every_s=3600, wake=wake)])
+    schedule.start()
+    await wait_until_async(lambda: has_run(1))
+    wake.set()  # while it runs
+    gate.set()
+    await wait_until_async(lambda: has_run(2))
+    wake.set()
+    await wait_until_async(lambda: has_run(3))
+    async with asyncio.timeout(5):
+        await schedule.close(60)
+    assert runs == 3
+
+
+async def test_a_job_that_fails_is_not_hurried():
+    wake, runs = asyncio.Event(), 0
+
+    async def run() -> int:
+        nonlocal runs
+        runs += 1
+        wake.set()
+        raise OSError
+
+    async def has_run() -> bool:
+        return runs > 0
+
+    schedule = Schedule([Job("job", run, every_s=3600, wake=wake)])
+    schedule.start()
+    await wait_until_async(has_run)
+    async with asyncio.timeout(5):
+        await schedule.close(60)
+    assert runs == 1
+
+
+async def test_what_was_settled_long_ago_is_deleted_and_what_stands_open_stays(quiet: Acme):
+    def fill() -> None:
+        for status in ("applied", "unknown", "aside", "waiting", "received"):
+            for days in (89, 91):
+                quiet.sql(
+                    "INSERT INTO inbox_events (id, psp, event_id, type, body, status, reason, next_try_at,"
+                    " occurred_at, received_at, settled_at)"
+                    " SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0')"
+                    "     || substr(md5($1), 1, 20))::uuid, 'acme', $1, 'op.done', '{}', $2, 'r',"
+                    " CASE WHEN $2 IN ('waiting', 'received') THEN now() END, at, at,"
+                    " CASE WHEN $2 NOT IN ('waiting', 'received') THEN at END"
+                    " FROM (SELECT now() - $3 * interval '1 day' AS at) AS moment",
+                    f"{status} {days}", status, days,
+                )  # fmt: skip
+
+    await asyncio.to_thread(fill)
+    database = Database(quiet.database_url, connections_max=1)
+    await database.open()
+    try:
+        assert await expire_events(database, 90) == 2
+        assert await expire_events(database, 90) == 0
+    finally:
+        await database.close()
+    left = await asyncio.to_thread(quiet.sql, "SELECT event_id FROM inbox_events")
+    assert {row[0] for row in left} == {
+        "applied 89", "unknown 89", "aside 89", "aside 91", "waiting 89", "waiting 91", "received 89", "received 91",
+    }  # fmt: skip
+
+
+def test_what_waits_is_measured(quiet: Acme):
+    quiet.says("w", "wait")
+    quiet.says("a", "aside")
+    with quiet.server(jobs=False) as quiet.url:
+        quiet.tells("w")
+        quiet.tells("a")
+    with quiet.server() as quiet.url:
+        quiet.becomes(quiet.sql("SELECT event_id FROM inbox_events LIMIT 1")[0][0], "waiting", "aside")
+
+        def shown() -> bool:
+            text = request(f"{quiet.url}/metrics", "GET").body.decode()
+            return all(
+                f'bezant_inbox_waiting_events{{psp="acme",status="{status}"}} 1.0' in text
+                for status in ("waiting", "aside")
+            )
+
+        wait_until(shown, 20)
+        assert "bezant_inbox_lag_seconds" in request(f"{quiet.url}/metrics", "GET").body.decode()
