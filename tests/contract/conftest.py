@@ -7,14 +7,16 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
-from bezant.connectors import simulator
+from bezant.connectors import simulator, stripe
 from bezant.psp.call import Caller, Endpoint, HttpTransport
 from bezant.psp.connector import Connector
 from bezant.psp.contract import Credentials
-from tests.contract.peers import Lack, Peer
+from tests.contract.peers import Lack, Peer, Told
+from tests.support.receiver import receiving
 from tests.support.simulator import SimulatorProcess, running_simulator
+from tests.support.stripe_wire.client import KEY, running_stripe_wire, wire
 
-PEERS: Final = ("simulator_peer",)
+PEERS: Final = ("simulator_peer", "stripe_peer")
 LAG_S: Final = 0.3
 
 
@@ -65,5 +67,45 @@ async def simulator_peer(lagging_simulator: SimulatorProcess) -> AsyncIterator[P
                 "pm_card_stolen": "stolen_card",
                 "pm_card_of_nobody": "payment_method_invalid",
             },
+            lacks=frozenset({Lack.WEBHOOKS, Lack.FOREIGN_REFUNDS}),
             visibility_lag_s=LAG_S,
         )
+
+
+@pytest.fixture(scope="session")
+def lagging_stripe() -> Iterator[str]:
+    with running_stripe_wire(search_lag_s=LAG_S) as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def stripe_peer(lagging_stripe: str) -> AsyncIterator[Peer]:
+    credentials = {"secret_key": KEY}
+    async with (
+        caller(stripe.CONNECTOR, lagging_stripe, credentials) as calls,
+        wire(lagging_stripe) as dashboard,
+        receiving() as receiver,
+    ):
+
+        async def refund(psp_reference: str, amount_minor: int) -> None:
+            await dashboard.call("POST", "refunds", {"payment_intent": psp_reference, "amount": str(amount_minor)})
+
+        form = {"url": receiver.url, "enabled_events[]": "*"}
+        endpoint = await dashboard.call("POST", "webhook_endpoints", form)
+        yield Peer(
+            connector=stripe.CONNECTOR,
+            caller=calls,
+            approve="pm_card_visa",
+            declines={
+                "pm_card_visa_chargeDeclined": "card_declined",
+                "pm_card_visa_chargeDeclinedInsufficientFunds": "insufficient_funds",
+                "pm_card_chargeDeclinedExpiredCard": "expired_card",
+                "pm_card_visa_chargeDeclinedStolenCard": "stolen_card",
+                "pm_card_of_nobody": "payment_method_invalid",
+            },
+            visibility_lag_s=LAG_S,
+            told=Told(
+                receiver=receiver, secret=endpoint["secret"], credentials=Credentials(credentials), refund=refund
+            ),
+        )
+        await dashboard.call("DELETE", f"webhook_endpoints/{endpoint['id']}")

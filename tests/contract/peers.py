@@ -9,15 +9,18 @@ import asyncio
 import math
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 import msgspec
 
 from bezant.psp.call import Caller
 from bezant.psp.connector import Connector
-from bezant.psp.contract import Ask, Operation, Outcome, Verdict
+from bezant.psp.contract import Ask, Credentials, Operation, Outcome, Verdict
+from bezant.psp.notices import Notice, RawEvent, WebhookRequest, Webhooks
+from tests.support.receiver import Receiver
 
 
 class Lack(StrEnum):
@@ -31,6 +34,19 @@ class Lack(StrEnum):
     DECLINES = "declines nothing"
     LOOKUP_AUTHORIZE = "cannot find an authorization by our reference"
     LOOKUP_REFUND = "cannot find a refund by our reference"
+    WEBHOOKS = "sends no webhooks"
+    FOREIGN_REFUNDS = "makes no refund without us"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """Where a peer's server sends its webhooks, and what signs them. `credentials`: of the account that they are of."""
+
+    receiver: Receiver
+    secret: str
+    credentials: Credentials
+    refund: Callable[[str, int], Awaitable[object]] | None = None
+    """Gives back a part of a payment, as somebody would in the PSP's dashboard."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +62,35 @@ class Peer:
     currency: str = "USD"
     lacks: frozenset[Lack] = frozenset()
     visibility_lag_s: float = 0.0
+    told: Told | None = None
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """How the connector reads webhooks."""
+        assert self.connector.webhooks is not None
+        return self.connector.webhooks
+
+    def accepted(self, request: WebhookRequest, *secrets: str, at: datetime | None = None) -> Sequence[RawEvent]:
+        """The events of a webhook, if the connector believes it; by default with the right secret, and now."""
+        assert self.told is not None
+        now = datetime.now(UTC) if at is None else at
+        return self.webhooks.accept(request, secrets or (self.told.secret,), self.told.credentials, now)
+
+    async def hears(self, operation: Operation, verdict: Verdict, psp_reference: str | None) -> list[WebhookRequest]:
+        """The webhooks that say this of a payment: at least one."""
+        assert self.told is not None
+
+        def says(request: WebhookRequest) -> bool:
+            said = [notice for event in self.accepted(request) for notice in self.webhooks.notices(event) or ()]
+            return any(
+                isinstance(notice, Notice)
+                and (notice.operation, notice.outcome.verdict) == (operation, verdict)
+                and notice.outcome.psp_reference == psp_reference
+                for notice in said
+            )
+
+        await self.told.receiver.get(says)
+        return [request for request in self.told.receiver.got if says(request)]
 
     def new(self, operation: Operation = Operation.AUTHORIZE, amount_minor: int = 1000, **fields: object) -> Ask:
         """An ask with a reference that is new in the world."""

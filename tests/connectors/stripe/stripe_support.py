@@ -81,10 +81,23 @@ def _data(name: str) -> Path:
 
 def published(name: str) -> Any:
     """A file that Stripe publishes, or a skip where the test data are not on this machine."""
+    return json.loads(published_bytes(name))
+
+
+def published_bytes(name: str) -> bytes:
+    """The same, as it is."""
     path = _data(name)
     if not path.exists():
         pytest.skip(f"Stripe's published data are not there: {path} (set BEZANT_TEST_DATA)")
-    return json.loads(path.read_text())
+    return path.read_bytes()
+
+
+def published_events() -> dict[str, bytes]:
+    """The published webhook events by the names of their files."""
+    folder = _data("webhook-events")
+    if not folder.exists():
+        pytest.skip(f"Stripe's published data are not there: {folder} (set BEZANT_TEST_DATA)")
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 BARE: dict[str, Json] = {

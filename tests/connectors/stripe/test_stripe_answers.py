@@ -74,7 +74,8 @@ async def test_failure_codes_are_words_of_ours() -> None:
 
 async def test_redirect_is_handed_to_the_customer() -> None:
     action = {"type": "redirect_to_url", "redirect_to_url": {"url": "https://hooks.stripe.com/3d", "return_url": None}}
-    outcome = await answered(ask(Operation.AUTHORIZE), (200, intent("requires_action", next_action=action)))
+    shopper = ask(Operation.AUTHORIZE, return_url="https://shop.example/back")
+    outcome = await answered(shopper, (200, intent("requires_action", next_action=action)))
     assert (outcome.verdict, outcome.psp_reference) == (Verdict.PENDING, INTENT)
     assert outcome.next_action is not None
     assert outcome.next_action.url == "https://hooks.stripe.com/3d"
@@ -82,9 +83,36 @@ async def test_redirect_is_handed_to_the_customer() -> None:
 
 @pytest.mark.parametrize("kind", ["use_stripe_sdk", "an_action_of_next_year", None])
 async def test_action_without_a_page_is_pending(kind: str | None) -> None:
-    action = {"type": kind, str(kind): {"anything": 1}}
-    outcome = await answered(ask(Operation.AUTHORIZE), (200, intent("requires_action", next_action=action)))
-    assert (outcome.verdict, outcome.next_action) == (Verdict.PENDING, None)
+    body = intent("requires_action", next_action={"type": kind, str(kind): {"anything": 1}})
+    shopper = ask(Operation.AUTHORIZE, return_url="https://shop.example/back", psp_reference=INTENT)
+    for call in (answered, fetched):
+        outcome = await call(shopper, (200, body))
+        assert (outcome.verdict, outcome.next_action) == (Verdict.PENDING, None)
+
+
+async def test_action_without_a_page_or_a_way_back_is_a_decline_that_says_what_is_missing() -> None:
+    body = intent("requires_action", next_action={"type": "use_stripe_sdk", "use_stripe_sdk": {}})
+    for call in (answered, fetched):
+        outcome = await call(ask(Operation.AUTHORIZE, psp_reference=INTENT), (200, body))
+        assert (outcome.verdict, outcome.psp_reference) == (Verdict.DECLINED, INTENT)
+        assert outcome.failure is not None
+        assert (outcome.failure.code, outcome.failure.retryable) == ("authentication_required", True)
+        assert "return_url" in outcome.failure.message
+    page = {"type": "oxxo_display_details", "oxxo_display_details": {"hosted_voucher_url": "https://pay.example/v"}}
+    outcome = await answered(ask(Operation.AUTHORIZE), (200, intent("requires_action", next_action=page)))
+    assert outcome.verdict is Verdict.PENDING
+
+
+async def test_authorization_that_was_captured_since_is_still_what_was_asked() -> None:
+    body = intent("succeeded", capture_method="manual", amount_received=3000, latest_charge="ch_1")
+    wish = ask(Operation.AUTHORIZE, psp_reference=INTENT)
+    outcome = await fetched(wish, (200, body))
+    assert (outcome.verdict, outcome.amount_minor, outcome.captured_minor) == (Verdict.APPROVED, 4999, 0)
+    assert outcome.operation_reference is None
+    whole = await fetched(ask(Operation.AUTHORIZE, psp_reference=INTENT, capture=True), (200, body))
+    assert (whole.captured_minor, whole.operation_reference) == (3000, "ch_1")
+    at_once = intent("succeeded", capture_method="automatic", amount_received=4999, latest_charge="ch_1")
+    assert (await fetched(wish, (200, at_once))).captured_minor == 4999
 
 
 async def test_hold_is_what_stripe_says_and_not_what_was_asked() -> None:
@@ -200,7 +228,7 @@ async def test_capture_of_what_was_given_up_is_declined() -> None:
     [
         (400, "idempotency_error", None, Verdict.UNKNOWN),
         (409, "idempotency_error", "idempotency_key_in_use", Verdict.UNKNOWN),
-        (409, "invalid_request_error", "lock_timeout", Verdict.UNKNOWN),
+        (409, "invalid_request_error", "lock_timeout", Verdict.NOT_EXECUTED),
         (424, "api_error", None, Verdict.UNKNOWN),
         (401, "invalid_request_error", "api_key_expired", Verdict.NOT_EXECUTED),
         (403, "invalid_request_error", None, Verdict.NOT_EXECUTED),
@@ -212,6 +240,14 @@ async def test_refusals(operation: Operation, status: int, kind: str, code: str 
     outcome = await answered(ask(operation), (status, error(kind, code)))
     assert outcome.verdict is verdict
     assert (outcome.failure is not None) is (verdict is Verdict.DECLINED)
+
+
+async def test_refusal_names_the_connected_account_as_a_thing_to_check() -> None:
+    body = error("invalid_request_error", "account_invalid")
+    outcome = await answered(ask(Operation.AUTHORIZE), (403, body))
+    assert outcome.verdict is Verdict.NOT_EXECUTED
+    assert outcome.detail is not None
+    assert "connected_account" in outcome.detail
 
 
 @pytest.mark.parametrize("status", [400, 404])

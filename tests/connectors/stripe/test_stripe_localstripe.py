@@ -119,7 +119,9 @@ async def test_capture_is_seen_as_it_was_after_a_refund(http: Http) -> None:
     await captured(http, payment, 3000)
     await refunded(http, payment, 1000, fresh())
     assert (await fetched(http, Operation.CAPTURE, payment)).amount_minor == 3000
-    assert (await fetched(http, Operation.AUTHORIZE, payment)).captured_minor == 3000
+    whole = ask(Operation.AUTHORIZE, psp_reference=payment, capture=True)
+    assert (await CONNECTOR.fetch(whole, http)).captured_minor == 3000
+    assert (await fetched(http, Operation.AUTHORIZE, payment)).captured_minor == 0
 
 
 async def test_cancel_gives_the_hold_up(http: Http) -> None:
@@ -152,11 +154,14 @@ async def test_refunds_in_parts_are_each_found_by_our_reference(http: Http) -> N
 
 async def test_customer_action_stays_pending_until_the_bank_has_answered(http: Http) -> None:
     wish = ask(Operation.AUTHORIZE, payment_method=await card(http, AUTHENTICATION_REQUIRED))
-    outcome = await CONNECTOR.authorize(wish, http)
-    assert (outcome.verdict, outcome.next_action, outcome.failure) == (Verdict.PENDING, None, None)
+    outcome = await CONNECTOR.authorize(wish, http)  # localstripe knows no return_url, so there is no way back
+    assert (outcome.verdict, outcome.failure and outcome.failure.code) == (Verdict.DECLINED, "authentication_required")
     assert outcome.psp_reference is not None
-    await authenticate(http, outcome.psp_reference, success=True)
-    assert (await fetched(http, Operation.AUTHORIZE, outcome.psp_reference)).verdict is Verdict.APPROVED
+    shopper = ask(Operation.AUTHORIZE, psp_reference=outcome.psp_reference, return_url="https://shop.example/back")
+    outcome = await CONNECTOR.fetch(shopper, http)
+    assert (outcome.verdict, outcome.next_action, outcome.failure) == (Verdict.PENDING, None, None)
+    await authenticate(http, str(outcome.psp_reference), success=True)
+    assert (await CONNECTOR.fetch(shopper, http)).verdict is Verdict.APPROVED
 
 
 async def test_customer_action_that_fails_is_a_decline(http: Http) -> None:

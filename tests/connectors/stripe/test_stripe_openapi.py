@@ -145,6 +145,14 @@ async def test_key_and_version_go_with_every_request() -> None:
     }
 
 
+async def test_connected_account_is_named_where_there_is_one() -> None:
+    for connected in ({}, {"connected_account": ""}):
+        assert "Stripe-Account" not in CONNECTOR.authenticate(Credentials(fields={"secret_key": "sk_1", **connected}))
+    both = CONNECTOR.authenticate(Credentials(fields={"secret_key": "sk_1", "connected_account": "acct_1Tea"}))
+    assert both["Stripe-Account"] == "acct_1Tea"
+    assert both["Authorization"] == "Bearer sk_1"
+
+
 @pytest.mark.parametrize(
     ("name", "shape"),
     [("payment_intent", mapping.PaymentIntent), ("charge", mapping.Charge), ("refund", mapping.Refund)],
@@ -152,6 +160,10 @@ async def test_key_and_version_go_with_every_request() -> None:
 async def test_published_object_can_be_read(name: str, shape: type) -> None:
     fixture = published("fixtures3.json")["resources"][name]
     assert msgspec.convert(fixture, shape).id == fixture["id"]
+
+
+async def test_dispute_statuses_are_all_listed() -> None:
+    assert set(mapping.DISPUTE) == set(published("sdk-enums.json")["dispute_status"])
 
 
 @pytest.mark.parametrize(
@@ -167,7 +179,8 @@ async def test_payment_as_a_webhook_brought_it_can_be_read(
     event: str, verdict: Verdict, held: int | None, captured: int
 ) -> None:
     seen = published(f"webhook-events/payment_intent.{event}.json")["data"]["object"]
-    outcome = await CONNECTOR.fetch(ask(Operation.AUTHORIZE, psp_reference=seen["id"]), Script((200, seen)))
+    wish = ask(Operation.AUTHORIZE, psp_reference=seen["id"], return_url="https://shop.example/back")
+    outcome = await CONNECTOR.fetch(wish, Script((200, seen)))
     assert (outcome.verdict, outcome.amount_minor, outcome.captured_minor) == (verdict, held, captured)
     assert (outcome.failure is not None) is (verdict is Verdict.DECLINED)
 

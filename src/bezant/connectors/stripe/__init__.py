@@ -15,10 +15,17 @@ How an unknown outcome is resolved, and how far that goes:
   PaymentIntent is captured once (a partial capture releases the rest), that effect is ours or the dashboard's.
 - A refund is an object with metadata; the list of a PaymentIntent's refunds is read. Reads by id and lists do not lag
   (https://docs.stripe.com/search): only a call that is still running at Stripe can be missed, for `RUNNING_MAX_S`.
+
+Webhooks: an endpoint of API version 2025-03-31 or newer, best the one that the calls are pinned to, with the events
+that `events.py` reads. With a connected account, the platform's endpoint for connected accounts.
+
+A customer's action: where the payment has a `return_url` Stripe gives a page, sends the customer back there, and has
+then decided; the PaymentIntent is read. Without one there is nowhere to send the customer: declined.
 """
 
-from bezant.connectors.stripe.calls import authenticate, authorize, cancel, capture, fetch, refund
+from bezant.connectors.stripe.calls import CONNECTED_ACCOUNT, authenticate, authorize, cancel, capture, fetch, refund
 from bezant.connectors.stripe.mapping import EXPONENTS
+from bezant.connectors.stripe.webhooks import WEBHOOKS
 from bezant.psp.connector import Connector
 from bezant.psp.contract import Manifest, Operation, Resolution
 
@@ -33,6 +40,7 @@ MANIFEST = Manifest(
     base_url="https://api.stripe.com",
     hosts=("api.stripe.com",),
     credential_fields=("secret_key",),
+    optional_fields=(CONNECTED_ACCOUNT,),
     resolution={
         Operation.AUTHORIZE: Resolution(replay_s=REPLAY_S, lookup=True, visibility_lag_s=SEARCH_LAG_S),
         Operation.CAPTURE: Resolution(replay_s=REPLAY_S, lookup=True, visibility_lag_s=RUNNING_MAX_S),
@@ -52,4 +60,5 @@ CONNECTOR = Connector(
     cancel=cancel,
     refund=refund,
     fetch=fetch,
+    webhooks=WEBHOOKS,
 )

@@ -11,14 +11,12 @@ from urllib.parse import quote
 
 import msgspec
 
-from bezant.base.money import EXPONENTS
-from bezant.connectors.stripe import mapping
-from bezant.connectors.stripe.mapping import ApiError, Charge, PaymentIntent, Refund
+from bezant.connectors.stripe import mapping, outcomes
+from bezant.connectors.stripe.mapping import PaymentIntent, Refund
 from bezant.psp.contract import (
     Ask,
     Credentials,
     Failure,
-    NextAction,
     Operation,
     Outcome,
     PspRequest,
@@ -31,16 +29,21 @@ from bezant.psp.contract import (
 API_VERSION: Final = "2026-06-24.dahlia"
 INTENTS: Final = "/v1/payment_intents"
 REFUNDS: Final = "/v1/refunds"
-REFERENCE: Final = "bezant_reference"
 PAYMENT: Final = "bezant_payment"
+CONNECTED_ACCOUNT: Final = "connected_account"
 PAGE_MAX: Final = 100
 
 Body = TypeVar("Body")
 
 
 def authenticate(credentials: Credentials) -> Mapping[str, str]:
-    """The key, and the API version that these calls were written for, whatever the account's default is."""
-    return {"Authorization": f"Bearer {credentials.fields['secret_key']}", "Stripe-Version": API_VERSION}
+    """The key, and the API version that these calls were written for, whatever the account's default is.
+
+    With a connected account the platform's key acts on that account.
+    """
+    headers = {"Authorization": f"Bearer {credentials.fields['secret_key']}", "Stripe-Version": API_VERSION}
+    connected = credentials.fields.get(CONNECTED_ACCOUNT)
+    return {**headers, "Stripe-Account": connected} if connected else headers
 
 
 async def authorize(ask: Ask, send: Send) -> Outcome:
@@ -51,7 +54,7 @@ async def authorize(ask: Ask, send: Send) -> Outcome:
     response = await send(_post(ask, INTENTS, _authorization_form(ask, amount)))
     if response.status != 200:
         return _refusal(ask, response)
-    return _authorization(_read(response, PaymentIntent))
+    return _authorization(ask, _read(response, PaymentIntent))
 
 
 async def capture(ask: Ask, send: Send) -> Outcome:
@@ -62,7 +65,7 @@ async def capture(ask: Ask, send: Send) -> Outcome:
     response = await send(_post(ask, _intent_path(ask, "/capture"), {"amount_to_capture": str(amount)}))
     if response.status != 200:
         return await _refusal_unless_done(ask, send, response)
-    return _acknowledged(_capture(_intent(ask, response)))
+    return _acknowledged(outcomes.capture(_intent(ask, response)))
 
 
 async def cancel(ask: Ask, send: Send) -> Outcome:
@@ -70,7 +73,7 @@ async def cancel(ask: Ask, send: Send) -> Outcome:
     response = await send(_post(ask, _intent_path(ask, "/cancel"), {}))
     if response.status != 200:
         return await _refusal_unless_done(ask, send, response)
-    return _acknowledged(_cancel(_intent(ask, response)))
+    return _acknowledged(outcomes.cancel(_intent(ask, response)))
 
 
 async def refund(ask: Ask, send: Send) -> Outcome:
@@ -93,18 +96,18 @@ async def fetch(ask: Ask, send: Send) -> Outcome:
         return await _search_authorization(ask, send)
     intent = _intent(ask, await send(PspRequest(method="GET", path=_intent_path(ask))))
     if ask.operation is Operation.CAPTURE:
-        return _capture(intent)
-    return _cancel(intent) if ask.operation is Operation.CANCEL else _authorization(intent)
+        return outcomes.capture(intent)
+    return outcomes.cancel(intent) if ask.operation is Operation.CANCEL else _authorization(ask, intent)
 
 
 async def _search_authorization(ask: Ask, send: Send) -> Outcome:
-    query = {"query": f"metadata['{REFERENCE}']:'{ask.reference}'", "limit": str(PAGE_MAX)}
+    query = {"query": f"metadata['{outcomes.REFERENCE}']:'{ask.reference}'", "limit": str(PAGE_MAX)}
     response = await send(PspRequest(method="GET", path=f"{INTENTS}/search", query=query))
     results = _read(response, mapping.PaymentIntentSearch).data
-    ours = [intent for intent in results if _reference(intent.metadata) == ask.reference]
+    ours = [intent for intent in results if outcomes.reference(intent.metadata) == ask.reference]
     if len(ours) > 1:
         raise PspSilence(f"{len(ours)} PaymentIntents carry one reference: {', '.join(intent.id for intent in ours)}")
-    return _authorization(ours[0]) if ours else Outcome(verdict=Verdict.NOT_FOUND)
+    return _authorization(ask, ours[0]) if ours else Outcome(verdict=Verdict.NOT_FOUND)
 
 
 async def _fetch_refund(ask: Ask, send: Send) -> Outcome:
@@ -115,7 +118,7 @@ async def _fetch_refund(ask: Ask, send: Send) -> Outcome:
     while True:
         page = _read(await send(PspRequest(method="GET", path=REFUNDS, query=query)), mapping.RefundList)
         for found in page.data:
-            if _reference(found.metadata) == ask.reference:
+            if outcomes.reference(found.metadata) == ask.reference:
                 return _refund(ask, found)
         if not page.has_more or not page.data:
             return Outcome(verdict=Verdict.NOT_FOUND, psp_reference=ask.psp_reference)
@@ -146,7 +149,7 @@ def _authorization_form(ask: Ask, amount: int) -> dict[str, str]:
 
 
 def _metadata(ask: Ask) -> dict[str, str]:
-    return {f"metadata[{REFERENCE}]": ask.reference, f"metadata[{PAYMENT}]": ask.payment_reference}
+    return {f"metadata[{outcomes.REFERENCE}]": ask.reference, f"metadata[{PAYMENT}]": ask.payment_reference}
 
 
 def _post(ask: Ask, path: str, form: Mapping[str, str]) -> PspRequest:
@@ -176,63 +179,9 @@ def _intent(ask: Ask, response: PspResponse) -> PaymentIntent:
     return intent
 
 
-def _reference(metadata: Mapping[str, str] | None) -> str | None:
-    return None if metadata is None else metadata.get(REFERENCE)
-
-
-def _authorization(intent: PaymentIntent) -> Outcome:
-    verdict = mapping.AUTHORIZATION.get(intent.status, Verdict.PENDING)
-    error = intent.last_payment_error
-    failure = None
-    if intent.status == "canceled":
-        failure = Failure(code="canceled", message="The payment was canceled.")
-    elif verdict is Verdict.DECLINED and error is not None:
-        failure = _decline(error)
-    elif verdict is Verdict.DECLINED:
-        verdict = Verdict.PENDING  # nothing was tried yet: the confirmation is still under way
-    held = intent.amount_capturable if intent.status == "requires_capture" else None
-    captured = _captured(intent)
-    return Outcome(
-        verdict=verdict,
-        psp_reference=intent.id,
-        operation_reference=_charge_id(intent) if captured else None,
-        reference=_reference(intent.metadata),
-        amount_minor=_minor(intent.amount if held is None else held, intent.currency)
-        if verdict is Verdict.APPROVED
-        else None,
-        currency=intent.currency.upper(),
-        captured_minor=_minor(captured, intent.currency),
-        failure=failure,
-        next_action=_next_action(intent) if verdict is Verdict.PENDING else None,
-    )
-
-
-def _capture(intent: PaymentIntent) -> Outcome:
-    captured = _captured(intent)
-    verdict = Verdict.APPROVED if captured else mapping.CAPTURE.get(intent.status, Verdict.PENDING)
-    if verdict is Verdict.APPROVED and not captured:
-        raise PspSilence(f"{intent.id} has succeeded without an amount")
-    released = Failure(code="authorization_expired", message="The authorization is not there any more.")
-    return Outcome(
-        verdict=verdict,
-        psp_reference=intent.id,
-        operation_reference=_charge_id(intent) if captured else None,
-        amount_minor=_minor(captured, intent.currency) if captured else None,
-        currency=intent.currency.upper(),
-        failure=released if verdict is Verdict.DECLINED else None,
-    )
-
-
-def _cancel(intent: PaymentIntent) -> Outcome:
-    # How much was released is not said: a canceled PaymentIntent shows no amount that was held.
-    verdict = mapping.CANCEL.get(intent.status, Verdict.PENDING)
-    taken = Failure(code="invalid_state", message="The payment was captured and can only be refunded.")
-    return Outcome(
-        verdict=verdict,
-        psp_reference=intent.id,
-        currency=intent.currency.upper(),
-        failure=taken if verdict is Verdict.DECLINED else None,
-    )
+def _authorization(ask: Ask, intent: PaymentIntent) -> Outcome:
+    outcome = outcomes.sale(intent) if ask.capture else outcomes.authorization(intent)
+    return outcome if ask.return_url else outcomes.declined_for_want_of_a_page(intent, outcome)
 
 
 def _acknowledged(outcome: Outcome) -> Outcome:
@@ -245,60 +194,7 @@ def _acknowledged(outcome: Outcome) -> Outcome:
 def _refund(ask: Ask, refund: Refund) -> Outcome:
     if refund.payment_intent is not None and refund.payment_intent != ask.psp_reference:
         raise PspSilence(f"asked about {ask.psp_reference}, answered about {refund.payment_intent}")
-    verdict = Verdict.PENDING if refund.status is None else mapping.REFUND.get(refund.status, Verdict.PENDING)
-    reason = refund.failure_reason
-    failed = Failure(
-        code="refund_failed",
-        message="The refund did not reach the customer.",
-        decline_code=reason,
-        retryable=reason in mapping.REFUND_FAILURE_RETRYABLE,
-    )
-    return Outcome(
-        verdict=verdict,
-        psp_reference=refund.payment_intent or ask.psp_reference,
-        operation_reference=refund.id,
-        reference=_reference(refund.metadata),
-        amount_minor=_minor(refund.amount, refund.currency) if verdict is Verdict.APPROVED else None,
-        currency=refund.currency.upper(),
-        failure=failed if verdict is Verdict.DECLINED else None,
-    )
-
-
-def _captured(intent: PaymentIntent) -> int:
-    """What was taken, in Stripe's unit. Never lowered by refunds, so it can be asked at any later time.
-
-    Stripe always says `amount_received`. localstripe does not: it books what a partial capture leaves as a refund of
-    the charge, told apart from refunds that somebody asked for because those name the PaymentIntent.
-    """
-    if intent.amount_received is not None:
-        return intent.amount_received
-    charge = intent.latest_charge
-    if charge is None:
-        return 0
-    if not isinstance(charge, Charge):
-        raise PspSilence(f"{intent.id} does not say what was captured")
-    if charge.amount_captured is not None:
-        return charge.amount_captured
-    if not charge.captured or intent.status != "succeeded":
-        return 0
-    refunds = () if charge.refunds is None else charge.refunds.data
-    return charge.amount - sum(refund.amount for refund in refunds if refund.payment_intent is None)
-
-
-def _charge_id(intent: PaymentIntent) -> str | None:
-    charge = intent.latest_charge
-    return charge.id if isinstance(charge, Charge) else charge
-
-
-def _next_action(intent: PaymentIntent) -> NextAction | None:
-    """The page to send the customer to. None for actions that need Stripe.js in the merchant's page."""
-    action = intent.next_action or {}
-    kind = action.get("type")
-    if not isinstance(kind, str) or kind not in mapping.NEXT_ACTION_URL:
-        return None
-    details = msgspec.convert(action.get(kind), dict[str, object])
-    url = details.get(mapping.NEXT_ACTION_URL[kind])
-    return NextAction(url=url) if isinstance(url, str) else None
+    return outcomes.refund(refund, ask.psp_reference)
 
 
 async def _refusal_unless_done(ask: Ask, send: Send, response: PspResponse) -> Outcome:
@@ -313,19 +209,23 @@ async def _refusal_unless_done(ask: Ask, send: Send, response: PspResponse) -> O
 def _refusal(ask: Ask, response: PspResponse) -> Outcome:
     """What an answer other than 200 says about this operation.
 
-    402: declined. 401, 403: the operator's key; not executed, and right again once the key is. 400, and 404 for an
-    authorization, whose path always exists: refused in validation before anything was executed, so conclusive.
-    Everything else is no answer: 409 (the key or the object is in use), 424, `idempotency_error` (the key came before
-    with other parameters, so something of ours did arrive), and a PaymentIntent that Stripe gave us and does not know
-    now (another account's key).
+    402: declined. 401, 403: the operator's key; not executed, and right again once the key is. `lock_timeout`: another
+    request held the object; not executed. 400, and 404 for an authorization, whose path always exists: refused in
+    validation before anything was executed, so conclusive. Everything else is no answer: 409 (the same key is being
+    executed), 424, `idempotency_error` (the key came before with other parameters, so something of ours did arrive),
+    and a PaymentIntent that Stripe gave us and does not know now (another account's key).
     """
     error = msgspec.convert(response.body, mapping.Refused).error
     where = ask.psp_reference if error.payment_intent is None else error.payment_intent.id
     if response.status == 402:
-        return Outcome(verdict=Verdict.DECLINED, psp_reference=where, failure=_decline(error))
+        return Outcome(verdict=Verdict.DECLINED, psp_reference=where, failure=outcomes.decline(error))
     if response.status in {401, 403}:
-        detail = f"Stripe refuses the key (HTTP {response.status}): check the account's secret_key and its permissions."
+        detail = (
+            f"Stripe refuses the key (HTTP {response.status}): check secret_key, its permissions, connected_account."
+        )
         return Outcome(verdict=Verdict.NOT_EXECUTED, psp_reference=where, detail=detail)
+    if response.status == 409 and error.code == "lock_timeout":
+        return Outcome(verdict=Verdict.NOT_EXECUTED, psp_reference=where, detail="Stripe was busy with this payment.")
     first = ask.operation is Operation.AUTHORIZE
     missing = response.status == 404 or error.code == "resource_missing"
     refused = first if missing else response.status == 400
@@ -337,40 +237,14 @@ def _refusal(ask: Ask, response: PspResponse) -> Outcome:
     return Outcome(verdict=Verdict.DECLINED, psp_reference=where, failure=failure)
 
 
-def _decline(error: ApiError) -> Failure:
-    named = [code for code in (error.decline_code, error.code) if code is not None and code in mapping.DECLINES]
-    code, retryable = mapping.DECLINES[named[0]] if named else mapping.DECLINE_DEFAULT
-    return Failure(
-        code=code,
-        message=error.message or "The payment was declined.",
-        decline_code=error.decline_code or error.code,
-        retryable=mapping.ADVICE_RETRYABLE.get(error.advice_code or "", retryable),
-    )
-
-
-def _shift(currency: str) -> int:
-    """How many digits Stripe's minor unit has more than ISO 4217's."""
-    return mapping.EXPONENTS.get(currency, EXPONENTS[currency]) - EXPONENTS[currency]
-
-
 def _stripe_amount(ask: Ask) -> int | None:
     """The amount in Stripe's unit; None where Stripe cannot carry it."""
-    shift = _shift(ask.currency)
+    shift = outcomes.shift(ask.currency)
     if shift >= 0:
         too_fine = ask.currency in mapping.WHOLE_TENS and ask.amount_minor % 10 != 0
         return None if too_fine else ask.amount_minor * 10**shift
     whole, rest = divmod(ask.amount_minor, 10**-shift)
     return None if rest else whole
-
-
-def _minor(amount: int, currency: str) -> int:
-    shift = _shift(currency.upper())
-    if shift <= 0:
-        return amount * 10**-shift
-    whole, rest = divmod(amount, 10**shift)
-    if rest:
-        raise PspSilence(f"{amount} {currency} is no whole amount")
-    return whole
 
 
 def _amount_not_supported(ask: Ask) -> Outcome:

@@ -5,7 +5,7 @@ https://docs.stripe.com/currencies, https://docs.stripe.com/error-handling.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -50,13 +50,23 @@ class RefundList(msgspec.Struct, frozen=True):
 
 
 class Charge(msgspec.Struct, frozen=True):
-    """A charge, where an answer brings it expanded. The fields are those that say what was captured."""
+    """A charge, where an answer or an event brings it. The fields are those that say what was captured."""
 
     id: str
     amount: int
     captured: bool = False
     amount_captured: int | None = None
+    currency: str | None = None
+    status: str | None = None
+    payment_intent: str | None = None
     refunds: RefundList | None = None
+    metadata: Mapping[str, str] | None = None
+
+
+class ChargeList(msgspec.Struct, frozen=True):
+    """The charges of a PaymentIntent, newest first, as it showed them before API 2022-11-15."""
+
+    data: tuple[Charge, ...] = ()
 
 
 class PaymentIntent(msgspec.Struct, frozen=True):
@@ -68,10 +78,32 @@ class PaymentIntent(msgspec.Struct, frozen=True):
     currency: str
     amount_capturable: int | None = None
     amount_received: int | None = None
+    capture_method: str | None = None
     latest_charge: str | Charge | None = None
+    charges: ChargeList | None = None
     last_payment_error: ApiError | None = None
     next_action: Mapping[str, object] | None = None
     metadata: Mapping[str, str] | None = None
+
+
+class EvidenceDetails(msgspec.Struct, frozen=True):
+    """Until when evidence can be brought, in seconds since 1970."""
+
+    due_by: int | None = None
+
+
+class Dispute(msgspec.Struct, frozen=True):
+    """A dispute object."""
+
+    amount: int
+    currency: str
+    status: str
+    id: str | None = None
+    charge: str | None = None
+    payment_intent: str | None = None
+    reason: str | None = None
+    evidence_details: EvidenceDetails | None = None
+    evidence_due_by: int | None = None
 
 
 class PaymentIntentSearch(msgspec.Struct, frozen=True):
@@ -115,6 +147,20 @@ REFUND: Final[Mapping[str, Verdict]] = {
     "pending": Verdict.PENDING,
     "requires_action": Verdict.PENDING,
 }
+
+DISPUTE: Final[Mapping[str, Literal["inquiry", "open", "under_review", "won", "lost", "closed"]]] = {
+    "warning_needs_response": "inquiry",
+    "warning_under_review": "inquiry",
+    "warning_closed": "closed",
+    "needs_response": "open",
+    "under_review": "under_review",
+    "appeal_needs_response": "open",
+    "appeal_under_review": "under_review",
+    "won": "won",
+    "lost": "lost",
+    "prevented": "closed",
+}
+"""A dispute's status. Warnings are inquiries; `prevented` ended before any money was taken."""
 
 NEXT_ACTION_URL: Final[Mapping[str, str]] = {
     "redirect_to_url": "url",
