@@ -3,46 +3,44 @@
 import gc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 from litestar import Litestar
+from prometheus_client import CollectorRegistry
 
 from bezant import __version__
-from bezant.base.batch import Batcher
 from bezant.base.config import Settings
-from bezant.base.db import WAIT_MAX_S, Database
+from bezant.base.db import Database
 from bezant.base.failpoints import arm
+from bezant.base.kept_secret import kept_webhook_secrets
 from bezant.base.log import configure
 from bezant.base.migrate import require_current
 from bezant.base.postgres import database_url
 from bezant.base.sealed import Sealer
 from bezant.connectors import simulator, stripe
-from bezant.idempotency.claims import Reply
 from bezant.idempotency.jobs import idempotency_jobs
+from bezant.inbox.contract import Account
+from bezant.inbox.service import Inbox
 from bezant.jobs.database import database_jobs
 from bezant.jobs.schedule import Job, Schedule
 from bezant.jobs.statistics import statistics_jobs
 from bezant.ledger.api import LedgerApi
 from bezant.merchants.service import Merchants
 from bezant.outbox.api import EventsApi
-from bezant.payments.accept import Accept, Accepted, Terms
-from bezant.payments.api import PaymentsApi
-from bezant.payments.apply import Apply, Recording
-from bezant.payments.attempts_api import AttemptsApi
-from bezant.payments.changes import Ages
-from bezant.payments.command import Command
-from bezant.payments.flow import Flow
-from bezant.payments.jobs import payment_jobs
-from bezant.payments.queries import Queries
+from bezant.outbox.jobs import relay_jobs
+from bezant.outbox.metrics import RelayMetrics
+from bezant.outbox.relay import Relay
 from bezant.payments.render import ClientSecrets
-from bezant.payments.resolve import Resolution
-from bezant.payments.sync import Sync, SyncTerms
+from bezant.payments.service import Payments
 from bezant.psp.accounts import REFRESHED_EVERY_S, Accounts
 from bezant.psp.call import Caller, Endpoint, HttpTransport, Transport
+from bezant.psp.contract import Ask, Outcome
+from bezant.psp.notices import Notice
 from bezant.psp.registry import endpoints
+from bezant.sinks.configured import configured_sinks
 from bezant.web import build
 
 CONNECTORS = (simulator.CONNECTOR, stripe.CONNECTOR)
-LEASE_MARGIN_S = 5.0
 _DRAIN_S = 15.0
 
 
@@ -51,25 +49,16 @@ class Services:
 
     def __init__(self, settings: Settings, url: str, transport: Transport) -> None:
         self.url = url
+        self.metrics = CollectorRegistry()
         self.database = Database(url, connections_max=settings.database_pool_max)
         database = self.database
         self.transport = transport
-        self.endpoints: Mapping[str, Endpoint] = endpoints(CONNECTORS, settings.psp_urls, settings.psp_credentials)
-        ages = Ages(settings.authorization_age_s, settings.action_age_s)
+        self.endpoints: Mapping[str, Endpoint] = endpoints(
+            CONNECTORS, settings.psp_urls, settings.psp_credentials, kept_webhook_secrets(settings.home)
+        )
         master_keys = settings.master_keys()
-        secrets = ClientSecrets(master_keys)
         self.sealer = Sealer(master_keys)
         self.accounts = Accounts(database, CONNECTORS, self.endpoints, settings.psp_urls, self.sealer)
-        lease_s = settings.psp_timeout_s + LEASE_MARGIN_S
-        terms = Terms(
-            lease_s=lease_s,
-            call_timeout_s=settings.psp_timeout_s,
-            window_s=settings.authorize_window_s,
-            ages=ages,
-            manifests={connector.manifest.name: connector.manifest for connector in CONNECTORS},
-            own_psps=frozenset(self.endpoints),
-            secrets=secrets,
-        )
         self.caller = Caller(
             self.endpoints,
             transport,
@@ -77,26 +66,27 @@ class Services:
             concurrency=settings.psp_concurrency,
             accounts=self.accounts,
         )
-        accept = Batcher[Command, Accepted](
-            Accept(database, terms),
-            lambda command: command.merchant_id,
-            wait_max_s=WAIT_MAX_S,
-            abandoned=lambda command, accepted: self.flow.withdraw(command, accepted),
-        )
-        self.record = Batcher[Recording, Reply](
-            Apply(database, ages, secrets), lambda recording: recording.merchant_id, waiting_max=100_000
-        )
-        sync_terms = SyncTerms(
-            lease_s=lease_s, call_timeout_s=settings.psp_timeout_s, window_s=settings.authorize_window_s
-        )
-        self.sync = Sync(database, self.caller, self.record, sync_terms)
-        self.flow = Flow(database, accept, self.record, self.caller, self.sync, secrets)
+        relay_metrics = RelayMetrics(self.metrics)
+        self.relay = Relay(database, configured_sinks(settings), relay_metrics)
+        manifests = {connector.manifest.name: connector.manifest for connector in CONNECTORS}
+        secrets = ClientSecrets(master_keys)
+        self.payments = Payments(database, self.caller, secrets, manifests, settings, committed=self.relay.wake)
         self.merchants = Merchants(database, settings.rate_limit_per_s)
-        self.queries = Queries(database, secrets)
-        self.resolution = Resolution(database, self.record)
-        self.secrets = secrets
+        self.inbox = Inbox(
+            database,
+            accounts=self._account,
+            webhooks={c.manifest.name: c.webhooks for c in CONNECTORS},
+            handlers={Notice: self.payments.facts},
+            ask=self._ask,
+            ask_timeout_s=settings.psp_timeout_s,
+            rate_per_s=settings.inbox_rate_limit_per_s,
+            retention_days=settings.inbox_retention_days,
+        )
+        self.metrics.register(self.inbox.metrics)
         jobs = (
-            *payment_jobs(database, self.sync, ages, settings.sync_interval_s),
+            *self.inbox.jobs(),
+            *relay_jobs(database, self.relay, relay_metrics),
+            *self.payments.jobs(),
             *idempotency_jobs(database, settings.idempotency_retention_days),
             *statistics_jobs(database),
         )
@@ -113,12 +103,28 @@ class Services:
         try:
             yield self
         finally:
-            await self.flow.drain(_DRAIN_S)
+            await self.payments.flow.drain(_DRAIN_S)
             await self.schedule.close(_DRAIN_S)
-            await self.sync.drain(_DRAIN_S)
+            await self.inbox.drain(_DRAIN_S)
+            await self.relay.close()
+            await self.payments.drain(_DRAIN_S)
             if isinstance(self.transport, HttpTransport):
                 await self.transport.close()
             await self.database.close()
+
+    async def _account(self, psp: str, name: str | None) -> Account | None:
+        endpoint = await self.accounts.by_name(psp, name)
+        return endpoint and Account(
+            psp=psp,
+            id=endpoint.account_id,
+            merchant_id=endpoint.merchant_id,
+            webhooks=endpoint.connector.webhooks,
+            secrets=endpoint.webhook_secrets,
+            credentials=endpoint.credentials,
+        )
+
+    async def _ask(self, psp: str, account_id: UUID | None, ask: Ask) -> Outcome:
+        return (await self.caller.fetch(psp, ask, account_id)).outcome
 
     async def ready(self) -> None:
         """Whether requests can be served: the database answers and has this version's schema."""
@@ -144,10 +150,10 @@ def create_app(settings: Settings, transport: Transport | None = None) -> Litest
     """The API on its services."""
     services = create_services(settings, transport)
     routes = (
-        *PaymentsApi(services.flow, services.queries, services.secrets).routes(),
-        *AttemptsApi(services.resolution).routes(),
+        *services.payments.routes(),
         *LedgerApi(services.database).routes(),
         *EventsApi(services.database).routes(),
+        *services.inbox.routes(),
     )
 
     @asynccontextmanager
@@ -156,7 +162,12 @@ def create_app(settings: Settings, transport: Transport | None = None) -> Litest
             yield
 
     return build(
-        routes, services.merchants.authenticate, version=__version__, ready=services.ready, lifespan=(lifespan,)
+        routes,
+        services.merchants.authenticate,
+        version=__version__,
+        ready=services.ready,
+        lifespan=(lifespan,),
+        registry=services.metrics,
     )
 
 

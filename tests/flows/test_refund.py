@@ -185,7 +185,7 @@ def _refund_fails_late(platform: Platform, refund_id: str) -> None:
     )
 
     async def record(services: Services) -> Reply:
-        return await services.record.submit(recording)
+        return await services.payments.record.submit(recording)
 
     reply = platform.with_services(record)
     assert msgspec.json.decode(reply.body)["status"] == "failed"

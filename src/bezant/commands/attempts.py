@@ -35,7 +35,7 @@ def stuck_attempts(
         return
     if not stuck:
         raise OperatorError("Say --stuck to list what waits for a person, or resolve ATTEMPT_ID.")
-    found = _with_services(lambda services: services.resolution.stuck(None))
+    found = _with_services(lambda services: services.payments.resolution.stuck(None))
     if json:
         typer.echo(msgspec.json.encode(found))
         return
@@ -63,8 +63,8 @@ def resolve_attempt(
     said = ResolveAttempt(outcome=outcome, reason=reason, psp_reference=psp_reference, captured=captured)
 
     async def resolve(services: Services) -> Reply:
-        merchant_id = await services.resolution.merchant_of(attempt_id)
-        return await services.resolution.resolve(merchant_id, attempt_id, said, actor())
+        merchant_id = await services.payments.resolution.merchant_of(attempt_id)
+        return await services.payments.resolution.resolve(merchant_id, attempt_id, said, actor())
 
     _with_services(resolve)
     typer.echo(f"{attempt} is {outcome}")

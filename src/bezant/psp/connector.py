@@ -23,7 +23,7 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     refund: Call
     fetch: Call
     """The outcome of `ask` by evidence alone: reads, never moves money. NOT_FOUND where the PSP holds nothing of it."""
-    webhooks: Webhooks | None = None
+    webhooks: Webhooks
     holdings: Holdings | None = None
     """A page of all charges, oldest first, that come after the charge of this name; nothing after the last.
 
