@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from bezant.base.log import configure
 from tests.inbox.acme import body_of, event, signature
 from tests.inbox.served import PAYMENT, SECRETS, TABLES, application, serving
 from tests.support.databases import run_sql
@@ -173,6 +174,12 @@ async def beside(context: AbstractContextManager[T]) -> AsyncGenerator[T]:
         yield value
     finally:
         await asyncio.to_thread(context.__exit__, None, None, None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_logs() -> None:
+    """Logs as a server writes them: without this a traceback is drawn for eyes, which takes seconds."""
+    configure("json")
 
 
 @pytest.fixture

@@ -56,6 +56,7 @@ class Apply:
         batch_max: int,
         lease_s: float,
         more_is_due: Callable[[], None],
+        committed: Callable[[], None],
     ) -> None:
         self._database = database
         self._webhooks = webhooks
@@ -64,6 +65,7 @@ class Apply:
         self._batch_max = batch_max
         self._lease_s = lease_s
         self._more_is_due = more_is_due
+        self._committed = committed
         self.rereads = Rereads(ask, self._go_on, freed=more_is_due)
 
     async def run(self) -> int:
@@ -217,6 +219,8 @@ class Apply:
         return fates
 
     def _settled(self, taken: Sequence[Kept], fates: Fates) -> None:
+        if any(fate.status is Status.APPLIED for fate in fates.values()):
+            self._committed()
         for kept in taken:
             fate = fates.get(kept.id)
             if fate is None:

@@ -1,6 +1,6 @@
 """The inbox of one process, joined: what `app.py` needs of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from bezant.base.db import Database
@@ -22,7 +22,11 @@ _LEASE_MARGIN_S: Final = 20.0
 
 
 class Inbox:
-    """Receives, applies, shows. `webhooks`: how each PSP's are read; also of those that are no longer set up."""
+    """Receives, applies, shows.
+
+    `webhooks`: how each PSP's are read; also of those that are no longer set up. `committed` is told when events were
+    applied, so that what they made known can go on at once.
+    """
 
     def __init__(
         self,
@@ -35,6 +39,7 @@ class Inbox:
         ask_timeout_s: float,
         rate_per_s: int,
         retention_days: int,
+        committed: Callable[[], None] = lambda: None,
         batch_max: int = APPLY_BATCH_MAX,
     ) -> None:
         self._bell = Bell()
@@ -49,6 +54,7 @@ class Inbox:
             batch_max=batch_max,
             lease_s=ask_timeout_s + _LEASE_MARGIN_S,
             more_is_due=self._bell.ring,
+            committed=committed,
         )
         receive = Receive(database, accounts, self.metrics, self._bell.ring, rate_per_s=rate_per_s)
         body_max = max((each.body_max_bytes for each in webhooks.values()), default=0)
