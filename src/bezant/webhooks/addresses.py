@@ -91,9 +91,12 @@ def _literal(host: str, in_brackets: bool) -> Address | None:
     """The address that `host` spells out. Spellings that only some readers know (127.1, 0x7f000001) are refused."""
     if in_brackets:
         try:
-            return IPv6Address(host)
+            address = IPv6Address(host)
         except ValueError:
             raise UrlRefused("The URL's host is not an IPv6 address.") from None
+        if address.scope_id is not None:
+            raise UrlRefused("The URL's host may not name a network interface.")
+        return address
     if not _NAME.fullmatch(host) or len(host) > 253:
         raise UrlRefused("The URL's host is not a name.")
     if not _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):

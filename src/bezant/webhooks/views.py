@@ -74,7 +74,7 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RedeliverWebhooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which deliveries to send anew, oldest first: all conditions must hold. Times are those of the deliveries."""
 
-    statuses: Annotated[list[SettledState], Meta(min_length=1, max_length=3)] = ["failed"]
+    statuses: Annotated[tuple[SettledState, ...], Meta(min_length=1, max_length=3)] = ("failed",)
     event_types: EventFilters = []
     created_gte: datetime | None = None
     created_lt: datetime | None = None

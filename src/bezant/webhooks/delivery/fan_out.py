@@ -93,7 +93,7 @@ class FanOut:
 
 def delivery_id_of(event_id: UUID, endpoint_id: UUID) -> UUID:
     """The one delivery of an event to an endpoint."""
-    return ids.derived(event_id, endpoint_id.hex)
+    return ids.derived(event_id, event_id.hex, endpoint_id.hex)
 
 
 def _key(envelope: Envelope) -> tuple[UUID, UUID] | None:

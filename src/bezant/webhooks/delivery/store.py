@@ -141,7 +141,7 @@ ON CONFLICT (id, merchant_id) DO NOTHING
 _SETTLE = """
 UPDATE webhook_deliveries AS d
 SET status = s.status, tries = s.tries, next_try_at = s.next_try_at, scheduled_at = NULL, manual = false,
-    lease_until = NULL, settled_at = CASE WHEN s.status <> 'pending' THEN $7 END
+    lease_until = NULL, settled_at = CASE WHEN s.status <> 'pending' THEN $7::timestamptz END
 FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::integer[], $6::timestamptz[])
     AS s (id, merchant_id, lease_until, status, tries, next_try_at)
 WHERE d.id = s.id AND d.merchant_id = s.merchant_id AND d.lease_until = s.lease_until
@@ -153,7 +153,7 @@ _HEALTH = "SELECT id, failing_since FROM webhook_endpoints WHERE id = ANY($1::uu
 _ANSWERED = """
 UPDATE webhook_endpoints AS e SET failing_since = NULL,
     backlog = CASE WHEN w.is_back THEN coalesce(e.backlog, 'hurry') ELSE e.backlog END,
-    backlog_until = CASE WHEN w.is_back THEN coalesce(e.backlog_until, $3) ELSE e.backlog_until END
+    backlog_until = CASE WHEN w.is_back THEN coalesce(e.backlog_until, $3::timestamptz) ELSE e.backlog_until END
 FROM unnest($1::uuid[], $2::boolean[]) AS w (id, is_back)
 WHERE e.id = w.id AND e.failing_since IS NOT NULL
 """

@@ -1,0 +1,235 @@
+"""Events reach the endpoints that want them: signed, in order per payment, again and again until they are taken."""
+
+import asyncio
+from datetime import timedelta
+
+from aiohttp import web
+from standardwebhooks.webhooks import Webhook
+
+from bezant.base import ids
+from tests.webhooks.world import Receiver, Request, World, new_merchant, payments
+
+
+async def test_an_event_arrives_signed_and_as_it_was_said(world: World):
+    receiver = await world.receiver()
+    _, secret = await world.endpoint_with_secret(receiver.url)
+    (payment,) = payments(1)
+    async with world.running():
+        await world.author.say(payment)
+        (got,) = await receiver.wait_for(1)
+        await world.settled()
+    assert Webhook(secret).verify(got.body.decode(), got.headers) == got.event
+    assert got.headers["webhook-id"] == got.event["id"]
+    assert got.headers["content-type"] == "application/json"
+    assert got.headers["user-agent"].startswith("Bezant-Webhooks/")
+    assert got.event["type"] == "payment.captured"
+    assert got.event["subject"] == ids.show(ids.PAYMENT, payment)
+    assert got.event["merchantid"] == ids.show(ids.MERCHANT, world.merchant_id)
+    assert got.path == "/hook"
+
+
+async def test_every_event_arrives_once_and_in_order_per_payment(world: World):
+    receivers = [await world.receiver() for _ in range(3)]
+    for receiver in receivers:
+        await world.endpoint(receiver.url)
+    of = payments(20)
+    async with world.running():
+        for _ in range(5):
+            await world.author.say(*of, times=2)
+        await world.settled()
+    for receiver in receivers:
+        assert receiver.names() == world.author.said
+        assert len(receiver.got) == 200
+
+
+async def test_filters_choose_and_others_events_never_come(world: World):
+    captured, all_refunds, everything = [await world.receiver() for _ in range(3)]
+    await world.endpoint(captured.url, "payment.captured")
+    await world.endpoint(all_refunds.url, "refund.*")
+    await world.endpoint(everything.url)
+    stranger = await new_merchant(world.database)
+    strangers = await world.receiver()
+    await world.endpoint(strangers.url, merchant_id=stranger)
+    (payment,) = payments(1)
+    async with world.running():
+        for kind in ("payment.created", "payment.captured", "refund.created", "refund.succeeded"):
+            await world.author.say(payment, kind=kind)
+        await world.settled()
+    assert [r.event["type"] for r in captured.got] == ["payment.captured"]
+    assert [r.event["type"] for r in all_refunds.got] == ["refund.created", "refund.succeeded"]
+    assert len(everything.got) == 4
+    assert strangers.got == []
+
+
+async def test_an_endpoint_hears_of_what_happens_after_it_was_made(world: World):
+    receiver = await world.receiver()
+    (payment,) = payments(1)
+    await world.author.say(payment, kind="payment.created")
+    await world.endpoint(receiver.url)
+    await world.author.say(payment, kind="payment.captured")
+    async with world.running():
+        await world.settled()
+    assert [r.event["type"] for r in receiver.got] == ["payment.captured"]
+
+
+async def test_what_is_refused_is_tried_again_under_the_same_id_and_nothing_of_its_payment_overtakes_it(world: World):
+    receiver = await world.receiver()
+    _, secret = await world.endpoint_with_secret(receiver.url)
+    broken, fine = payments(2)
+    subject = ids.show(ids.PAYMENT, broken)
+
+    async def answer(request: Request) -> web.StreamResponse:
+        return web.Response(status=503 if request.event["subject"] == subject else 200)
+
+    receiver.answer = answer
+    async with world.running():
+        await world.author.say(broken, fine, times=3)
+        await receiver.wait_for(4)
+        await world.wait_until("SELECT count(*) = 3 FROM webhook_deliveries WHERE status = 'delivered'")
+        await world.wait_until("SELECT count(*) = 1 FROM webhook_deliveries WHERE tries = 1 AND status = 'pending'")
+        assert [r.name for r in receiver.got if r.event["subject"] == subject] == world.author.said[subject][:1]
+        receiver.answer = receiver.takes
+        await world.pass_time(timedelta(seconds=10))
+        await world.settled()
+    assert receiver.names() == world.author.said
+    first, second = [r for r in receiver.got if r.name == world.author.said[subject][0]]
+    assert first.id == second.id
+    assert first.body == second.body
+    for request in (first, second):
+        Webhook(secret).verify(request.body.decode(), request.headers)
+    assert await world.tries_of(first.id) == [(503, None, b"", False), (200, None, b"thanks", False)]
+
+
+async def test_a_delivery_that_fails_for_three_days_has_failed_and_the_next_of_its_payment_goes_on(world: World):
+    receiver = await world.receiver()
+    await world.endpoint(receiver.url)
+    (payment,) = payments(1)
+    first, second = "payment.created", "payment.captured"
+
+    async def answer(request: Request) -> web.StreamResponse:
+        return web.Response(status=500 if request.event["type"] == first else 200)
+
+    receiver.answer = answer
+    async with world.running():
+        for kind in (first, second):
+            await world.author.say(payment, kind=kind)
+        for number in range(1, 12):
+            await receiver.wait_for(number)
+            await world.wait_until("SELECT count(*) = $1 FROM webhook_tries WHERE status = 500", number)
+            await world.hasten()
+        await world.settled()
+    assert [r.event["type"] for r in receiver.got] == [first] * 11 + [second]
+    assert await world.statuses() == {"failed": 1, "delivered": 1}
+
+
+async def test_what_waits_is_sent_at_once_when_an_endpoint_is_back(world: World):
+    receiver = await world.receiver()
+    await world.endpoint(receiver.url)
+    of = payments(30)
+    receiver.answer = receiver.refuses()
+    async with world.running():
+        await world.author.say(*of)
+        await world.wait_until("SELECT count(*) = 30 FROM webhook_deliveries WHERE tries = 1 AND lease_until IS NULL")
+        await world.sql("UPDATE webhook_deliveries SET next_try_at = now() + interval '20 hours', tries = 9")
+        await world.sql("UPDATE webhook_endpoints SET failing_since = now() - interval '2 days'")
+        receiver.answer = receiver.takes
+        await world.author.say(of[0], payments(1)[0])
+        await world.settled()
+    assert receiver.names() == world.author.said
+    assert await world.sql("SELECT failing_since, backlog, status FROM webhook_endpoints") == [(None, None, "enabled")]
+
+
+async def test_hurried_tries_that_fail_leave_the_schedule_as_it_was(world: World):
+    receiver = await world.receiver()
+    endpoint = await world.endpoint(receiver.url)
+    (poison,) = payments(1)
+    subject = ids.show(ids.PAYMENT, poison)
+
+    async def answer(request: Request) -> web.StreamResponse:
+        return web.Response(status=500 if request.event["subject"] == subject else 200)
+
+    receiver.answer = answer
+    async with world.running():
+        await world.author.say(poison)
+        await world.wait_until("SELECT count(*) = 1 FROM webhook_deliveries WHERE tries = 1 AND lease_until IS NULL")
+        await world.sql("UPDATE webhook_deliveries SET next_try_at = now() + interval '20 hours', tries = 9")
+        await world.sql("UPDATE webhook_endpoints SET failing_since = now() - interval '1 hour'")
+        await world.author.say(*payments(1))
+        await receiver.wait_for(3)
+        await world.wait_until("SELECT count(*) = 2 FROM webhook_tries WHERE status = 500")
+    tries, wait = (
+        await world.sql(
+            "SELECT tries, extract(epoch FROM next_try_at - now()) / 3600 FROM webhook_deliveries "
+            "WHERE status = 'pending'"
+        )
+    )[0]
+    assert tries == 9
+    assert 19.9 < wait < 20.1
+    assert await world.one("SELECT backlog FROM webhook_endpoints WHERE id = $1", endpoint) is None
+
+
+async def hanging(world: World, count: int) -> list[Receiver]:
+    found = [await world.receiver() for _ in range(count)]
+    for receiver in found:
+        receiver.answer = receiver.hangs()
+        await world.endpoint(receiver.url)
+    return found
+
+
+async def test_hanging_endpoints_hold_back_nobody_and_get_eight_at_a_time(world: World):
+    slow = await hanging(world, 5)
+    quick = await world.receiver()
+    await world.endpoint(quick.url)
+    async with world.running(world.webhooks(timeout_s=30)) as process:
+        await world.author.say(*payments(50))
+        await quick.wait_for(50)
+        assert all(receiver.in_flight_most <= 8 for receiver in slow)
+        assert quick.in_flight_most <= 8
+        await asyncio.gather(*(receiver.wait_for(8) for receiver in slow))
+        for receiver in slow:
+            receiver.answer = receiver.takes
+        await process.drain(0)
+    assert all(receiver.in_flight_most == 8 for receiver in slow)
+
+
+async def test_several_workers_share_without_doing_anything_twice(world: World):
+    receivers = [await world.receiver() for _ in range(3)]
+    for receiver in receivers:
+        await world.endpoint(receiver.url)
+    of = payments(60)
+    async with world.running(*(world.webhooks() for _ in range(4))):
+        for _ in range(3):
+            await world.author.say(*of)
+        await world.settled()
+    for receiver in receivers:
+        assert receiver.names() == world.author.said
+        assert len(receiver.got) == 180
+        assert receiver.in_flight_most <= 8
+
+
+async def test_a_silent_endpoint_is_not_waited_for_longer_than_the_time_out(world: World):
+    (receiver,) = await hanging(world, 1)
+    async with world.running(world.webhooks(timeout_s=0.3)):
+        await world.author.say(*payments(1))
+        (got,) = await receiver.wait_for(1)
+        await world.wait_until("SELECT count(*) = 1 FROM webhook_tries")
+    assert await world.tries_of(got.id) == [(None, "no answer within 0.3 s", None, False)]
+    assert 300 <= await world.one("SELECT latency_ms FROM webhook_tries") < 2_000
+
+
+async def test_what_a_worker_had_leased_when_it_died_is_sent_by_another(world: World):
+    receiver = await world.receiver()
+    await world.endpoint(receiver.url)
+    await world.author.say(*payments(3), times=2)
+    await world.told()
+    await world.sql(
+        "UPDATE webhook_deliveries SET lease_until = h.at, next_try_at = h.at "
+        "FROM (SELECT now() + interval '1 hour') AS h (at) WHERE next_try_at IS NOT NULL"
+    )
+    async with world.running():
+        await world.author.say(*payments(1))
+        await receiver.wait_for(1)
+        assert len(receiver.got) == 1
+        await world.pass_time(timedelta(hours=1))
+        await world.settled()
+    assert receiver.names() == world.author.said
