@@ -1,4 +1,4 @@
-"""`bezant bench payments|ledger`."""
+"""`bezant bench payments|ledger|webhooks`."""
 
 from typing import Annotated
 
@@ -11,6 +11,8 @@ from bezant.base.postgres import database_url
 from bezant.bench.figures import Figures
 from bezant.bench.ledger import bench_ledger
 from bezant.bench.payments import PaymentsBench, bench_payments
+from bezant.bench.relay import bench_relay
+from bezant.bench.webhooks import WebhooksBench, bench_webhooks
 from bezant.commands.start import load_settings
 
 group = typer.Typer(
@@ -57,6 +59,32 @@ def ledger(
     _show(uvloop.run(bench_ledger(url, batches, seconds, pgbench_seconds, _progress)), json)
 
 
+@group.command("webhooks")
+def webhooks(
+    events: Annotated[int, typer.Option(min=100, help="Events of the storm.")] = 20_000,
+    rate: Annotated[float, typer.Option(min=1, help="Events a second of the steady stream.")] = 500,
+    seconds: Annotated[float, typer.Option(min=1, help="How long payments and the steady stream are measured.")] = 15,
+    pgbench_seconds: UnitSeconds = 10,
+    json: Json = False,
+) -> None:
+    """Webhooks of a PSP: a storm with repeats and forgeries, each event applied once, then a steady stream."""
+    wanted = WebhooksBench(events=events, rate_per_s=rate, seconds=seconds, pgbench_seconds=pgbench_seconds)
+    url = database_url(load_settings())
+    _show(uvloop.run(bench_webhooks(url, wanted, _progress)), json)
+
+
+@group.command("relay")
+def relay(
+    events: Annotated[int, typer.Option(min=1000, help="Events that lie in the outbox.")] = 60_000,
+    pgbench_seconds: UnitSeconds = 10,
+    json: Json = False,
+) -> None:
+    """Relay events to each sink that BEZANT_SINK_* name, beside a bare producer with the same settings."""
+    settings = load_settings()
+    url = database_url(settings)
+    _show(uvloop.run(bench_relay(url, settings, events, pgbench_seconds, _progress)), json)
+
+
 def _progress(step: str) -> None:
     Console(stderr=True).print(f"[dim]{step} ...[/]")
 
@@ -71,6 +99,7 @@ def _show(figures: list[Figures], json: bool) -> None:
         "benchmark",
         "per second",
         "ratio",
+        "to payments",
         "p50 ms",
         "p99 ms",
         "CPU us API",
@@ -84,6 +113,7 @@ def _show(figures: list[Figures], json: bool) -> None:
             f.name,
             f"{f.per_second:,.0f}",
             f"{f.ratio_to_pgbench:.2f}",
+            "" if f.ratio_to_payments is None else f"{f.ratio_to_payments:.2f}",
             f"{f.p50_ms:.1f}",
             f"{f.p99_ms:.1f}",
             _micros(f.cpu_us_api),
