@@ -1,4 +1,4 @@
-"""localstripe as a process of its own: a Stripe double that was not written here (GPL: never imported)."""
+"""Doubles of Stripe as processes of their own: localstripe (not written here, GPL: never imported), and ours."""
 
 import shutil
 import sys
@@ -9,8 +9,10 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from tests.connectors.stripe.stripe_shop import Shop
 from tests.connectors.stripe.stripe_support import Http
 from tests.support.processes import Process, free_port
+from tests.support.stripe_wire.client import Wire, running_stripe_wire, wire
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +33,29 @@ async def http(localstripe_url: str) -> AsyncIterator[Http]:
     """A send to localstripe."""
     async with aiohttp.ClientSession() as session:
         yield Http(session, localstripe_url)
+
+
+@pytest.fixture(scope="session")
+def stripe_wire_url() -> Iterator[str]:
+    with running_stripe_wire() as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def dashboard(stripe_wire_url: str) -> AsyncIterator[Wire]:
+    async with wire(stripe_wire_url) as somebody:
+        yield somebody
+
+
+@pytest_asyncio.fixture
+async def shop(stripe_wire_url: str) -> AsyncIterator[Shop]:
+    made = Shop(stripe_wire_url, None, 0.4)
+    yield made
+    await made.transport.close()
+
+
+@pytest_asyncio.fixture
+async def connected(stripe_wire_url: str) -> AsyncIterator[Shop]:
+    made = Shop(stripe_wire_url, "acct_1Tea", 10)
+    yield made
+    await made.transport.close()

@@ -5,17 +5,21 @@ Not asked of it, because it is wrong there: repeating a key (it makes a second P
 own shapes.
 """
 
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 
 from bezant.connectors.stripe import CONNECTOR
-from bezant.psp.contract import Operation, Outcome, PspSilence, Verdict
-from tests.connectors.stripe.stripe_support import Http, ask
+from bezant.psp.contract import Credentials, Operation, Outcome, PspSilence, Verdict
+from bezant.psp.notices import Notice
+from tests.connectors.stripe.stripe_support import KEY, Http, ask
+from tests.support.receiver import receiving
 from tests.support.waiting import wait_until_async
 
 AUTHENTICATION_REQUIRED = "4000002760003184"
 CHARGE_FAILS = "4000000000000341"
+OWN = Credentials(fields={"secret_key": KEY})
 REFUSED_LATER = {"type": "sepa_debit", "sepa_debit[iban]": "DE62370400440532013001"}
 
 
@@ -223,6 +227,30 @@ async def test_what_cannot_be_looked_up_stays_unknown(http: Http) -> None:
         await fetched(http, Operation.CAPTURE, "pi_of_another_account")
     elsewhere = await captured(http, "pi_of_another_account", 4999)
     assert elsewhere.verdict is Verdict.UNKNOWN
+
+
+async def test_webhooks_of_localstripe_are_believed_and_read(http: Http) -> None:
+    assert CONNECTOR.webhooks is not None
+    secret = "whsec_localstripe"
+    async with receiving() as receiver:
+        form = {"url": receiver.url, "secret": secret}
+        async with http.session.post(f"{http.base_url}/_config/webhooks/tests", data=form) as response:
+            assert response.status == 200
+        sale = ask(Operation.AUTHORIZE, reference=fresh(), capture=True)
+        sold = await CONNECTOR.authorize(sale, http)
+        held = await authorized(http)
+        taken = await captured(http, held, 3000)
+        said: dict[str | None, Notice] = {}
+        for outcome in (sold, taken):
+            (request,) = await receiver.get(lambda request, o=outcome: str(o.psp_reference).encode() in request.body)
+            (event,) = CONNECTOR.webhooks.accept(request, [secret], OWN, datetime.now(UTC))
+            told = CONNECTOR.webhooks.notices(event)
+            assert told
+            notice = told[0]
+            assert isinstance(notice, Notice)
+            said[notice.outcome.psp_reference] = notice
+    assert said[sold.psp_reference] == Notice(operation=Operation.AUTHORIZE, outcome=sold)
+    assert said[held] == Notice(operation=Operation.CAPTURE, outcome=taken)
 
 
 async def authenticate(http: Http, payment: str, *, success: bool) -> None:
