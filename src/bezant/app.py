@@ -39,6 +39,7 @@ from bezant.psp.notices import Notice
 from bezant.psp.registry import endpoints
 from bezant.sinks.configured import configured_sinks
 from bezant.web import build
+from bezant.webhooks.setup import MerchantWebhooks
 
 CONNECTORS = (simulator.CONNECTOR, stripe.CONNECTOR)
 _DRAIN_S = 15.0
@@ -67,7 +68,14 @@ class Services:
             accounts=self.accounts,
         )
         relay_metrics = RelayMetrics(self.metrics)
-        self.relay = Relay(database, configured_sinks(settings), relay_metrics)
+        self.webhooks = MerchantWebhooks(
+            database,
+            self.sealer,
+            allowed=settings.webhooks_allow_networks,
+            retention_days=settings.webhooks_retention_days,
+            timeout_s=settings.webhooks_timeout_s,
+        )
+        self.relay = Relay(database, (*configured_sinks(settings), self.webhooks.sink), relay_metrics)
         manifests = {connector.manifest.name: connector.manifest for connector in CONNECTORS}
         secrets = ClientSecrets(master_keys)
         self.payments = Payments(database, self.caller, secrets, manifests, settings, committed=self.relay.wake)
@@ -81,10 +89,13 @@ class Services:
             ask_timeout_s=settings.psp_timeout_s,
             rate_per_s=settings.inbox_rate_limit_per_s,
             retention_days=settings.inbox_retention_days,
+            committed=self.relay.wake,
         )
         self.metrics.register(self.inbox.metrics)
+        self.metrics.register(self.webhooks.metrics)
         jobs = (
             *self.inbox.jobs(),
+            *self.webhooks.jobs(),
             *relay_jobs(database, self.relay, relay_metrics),
             *self.payments.jobs(),
             *idempotency_jobs(database, settings.idempotency_retention_days),
@@ -107,6 +118,7 @@ class Services:
             await self.schedule.close(_DRAIN_S)
             await self.inbox.drain(_DRAIN_S)
             await self.relay.close()
+            await self.webhooks.drain(_DRAIN_S)
             await self.payments.drain(_DRAIN_S)
             if isinstance(self.transport, HttpTransport):
                 await self.transport.close()
@@ -154,6 +166,7 @@ def create_app(settings: Settings, transport: Transport | None = None) -> Litest
         *LedgerApi(services.database).routes(),
         *EventsApi(services.database).routes(),
         *services.inbox.routes(),
+        *services.webhooks.routes(),
     )
 
     @asynccontextmanager
