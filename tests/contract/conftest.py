@@ -12,12 +12,14 @@ from bezant.psp.call import Caller, Endpoint, HttpTransport
 from bezant.psp.connector import Connector
 from bezant.psp.contract import Credentials
 from tests.contract.peers import Lack, Peer, Told
+from tests.support.processes import free_port
 from tests.support.receiver import receiving
-from tests.support.simulator import SimulatorProcess, running_simulator
+from tests.support.simulator import WEBHOOK_SECRET, SimulatorProcess, client, running_simulator
 from tests.support.stripe_wire.client import KEY, running_stripe_wire, wire
 
 PEERS: Final = ("simulator_peer", "stripe_peer")
 LAG_S: Final = 0.3
+RETRY_S: Final = 0.05
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,8 +39,15 @@ def peer(request: pytest.FixtureRequest) -> Peer:
 
 
 @pytest.fixture(scope="session")
-def lagging_simulator() -> Iterator[SimulatorProcess]:
-    with running_simulator(visibility_lag_s=LAG_S) as process:
+def simulator_told_at() -> int:
+    """The port to which the simulator sends its webhooks: each test listens there in its turn."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def lagging_simulator(simulator_told_at: int) -> Iterator[SimulatorProcess]:
+    webhook_url = f"http://127.0.0.1:{simulator_told_at}/"
+    with running_simulator(visibility_lag_s=LAG_S, webhook_url=webhook_url) as process:
         yield process
 
 
@@ -54,8 +63,20 @@ async def caller(connector: Connector, url: str, credentials: Mapping[str, str])
 
 
 @pytest_asyncio.fixture
-async def simulator_peer(lagging_simulator: SimulatorProcess) -> AsyncIterator[Peer]:
-    async with caller(simulator.CONNECTOR, lagging_simulator.url, {}) as calls:
+async def simulator_peer(lagging_simulator: SimulatorProcess, simulator_told_at: int) -> AsyncIterator[Peer]:
+    async with (
+        caller(simulator.CONNECTOR, lagging_simulator.url, {}) as calls,
+        client(lagging_simulator.url) as dashboard,
+        receiving(simulator_told_at) as receiver,
+    ):
+        await dashboard.settings(retry_s=RETRY_S)
+
+        async def refund(psp_reference: str, amount_minor: int) -> None:
+            answer = await dashboard.call(
+                "POST", f"/_simulator/charges/{psp_reference}/refund", {"amount": amount_minor}
+            )
+            assert answer.status in (200, 201), answer.body
+
         yield Peer(
             connector=simulator.CONNECTOR,
             caller=calls,
@@ -67,8 +88,8 @@ async def simulator_peer(lagging_simulator: SimulatorProcess) -> AsyncIterator[P
                 "pm_card_stolen": "stolen_card",
                 "pm_card_of_nobody": "payment_method_invalid",
             },
-            lacks=frozenset({Lack.WEBHOOKS, Lack.FOREIGN_REFUNDS}),
             visibility_lag_s=LAG_S,
+            told=Told(receiver=receiver, secret=WEBHOOK_SECRET, credentials=Credentials(), refund=refund),
         )
 
 

@@ -13,12 +13,12 @@ from tests.support.waiting import wait_until_async
 class Receiver:
     """Keeps what it gets, and answers with `status`."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int | None) -> None:
         self.got: list[WebhookRequest] = []
         self.status = 200
         application = web.Application()
         application.router.add_post("/", self._take)
-        self.server = TestServer(application)
+        self.server = TestServer(application, port=port)
 
     @property
     def url(self) -> str:
@@ -41,9 +41,9 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving() -> AsyncIterator[Receiver]:
-    """A receiver that is up."""
-    receiver = Receiver()
+async def receiving(port: int | None = None) -> AsyncIterator[Receiver]:
+    """A receiver that is up, on a free port unless one is named."""
+    receiver = Receiver(port)
     await receiver.server.start_server()
     try:
         yield receiver
