@@ -5,12 +5,14 @@ import time
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from tests.inbox.acme import AT, BODY_MAX, body_of, event, signature
 from tests.inbox.conftest import WEBHOOKS, Acme, beside
 from tests.support.platform import Answer, at_once, request
-from tests.support.proxy import Loss, open_proxy
+from tests.support.proxy import open_proxy
+from tests.support.waiting import wait_until_async
 
 ONE = body_of(event("evt_1", "r1"))
 CARD = "4111111111111111"
@@ -192,16 +194,44 @@ async def test_with_the_database_away_nothing_is_answered_for(quiet: Acme):
     assert await asyncio.to_thread(quiet.count) == 2
 
 
-@pytest.mark.parametrize("loss", [Loss.BEFORE, Loss.AFTER])
-async def test_a_commit_whose_answer_is_lost_is_answered_once_it_is_certain(quiet: Acme, loss: Loss):
-    async with open_proxy(quiet.database_url) as proxy:
-        away = Acme(proxy.url)
-        async with beside(away.server(jobs=False)) as url:
-            proxy.lose_commit(1, loss)
-            answer = await asyncio.to_thread(quiet.post, ONE, url=url)
-            assert proxy.lost.is_set()
-            assert answer.status == 200
-    assert await asyncio.to_thread(quiet.count) == 1
+@pytest.mark.parametrize("is_done", [False, True])
+async def test_when_the_line_breaks_it_is_answered_once_it_is_certain(quiet: Acme, is_done: bool):
+    """The statement waits at the server for a lock; the line is cut before it is done, or after."""
+    holder = await asyncpg.connect(quiet.database_url)
+    watcher = await asyncpg.connect(quiet.database_url)
+    async with open_proxy(quiet.database_url) as proxy, beside(Acme(proxy.url).server(jobs=False)) as url:
+        assert (await asyncio.to_thread(quiet.post, body_of(event("evt_0")), url=url)).status == 200  # prepares it
+        await holder.execute("BEGIN")
+        await holder.execute("LOCK TABLE inbox_events IN EXCLUSIVE MODE")
+        posting = asyncio.create_task(asyncio.to_thread(quiet.post, ONE, url=url))
+        waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'inbox_events'::regclass AND NOT granted"
+        await wait_until_async(lambda: watcher.fetchval(waiting))
+        if is_done:
+            proxy.stall()
+            await holder.execute("ROLLBACK")
+            await wait_until_async(lambda: watcher.fetchval("SELECT count(*) = 2 FROM inbox_events"))
+        await proxy.cut()
+        proxy.release()
+        await proxy.open()
+        if not is_done:
+            await holder.execute("ROLLBACK")
+        assert (await posting).status == 200
+    assert await watcher.fetchval("SELECT count(*) FROM inbox_events") == 2
+    await watcher.close()
+    await holder.close()
+
+
+async def test_a_database_that_says_nothing_is_not_waited_for_for_ever(quiet: Acme):
+    async with open_proxy(quiet.database_url) as proxy, beside(Acme(proxy.url).server(jobs=False)) as url:
+        assert (await asyncio.to_thread(quiet.post, ONE, url=url)).status == 200
+        proxy.stall()
+        answer = await asyncio.to_thread(quiet.post, body_of(event("evt_2")), url=url)
+        refused(answer, 503, "unavailable")
+        await proxy.cut()
+        proxy.release()
+        await proxy.open()
+        assert (await asyncio.to_thread(quiet.post, body_of(event("evt_2")), url=url)).status == 200
+    assert await asyncio.to_thread(quiet.count) == 2
 
 
 def test_what_came_is_counted_by_result(deaf: Acme):

@@ -14,6 +14,9 @@ from bezant.inbox.rules import no_handler
 from bezant.jobs.schedule import Job
 
 _APPLY_EVERY_S = 0.5
+_GATHER_S = 0.01
+"""What arrives so soon after each other is one transaction: half the work where events come one by one."""
+
 _MEASURE_EVERY_S = 5.0
 _ADOPT_EVERY_S = 600.0
 _EXPIRE_EVERY_S = 3600.0
@@ -25,17 +28,23 @@ class Bell:
 
     def __init__(self) -> None:
         self.wake = asyncio.Event()
-        self._has_rung = True
+        self.has_rung = True
+        self.is_urgent = False
 
     def ring(self) -> None:
-        """Something is due."""
-        self._has_rung = True
+        """Something arrived; more may come with it."""
+        self.has_rung = True
         self.wake.set()
 
-    def heard(self) -> bool:
-        """Whether it rang since this was asked last."""
-        has_rung, self._has_rung = self._has_rung, False
-        return has_rung
+    def hurry(self) -> None:
+        """More than a batch is due already."""
+        self.is_urgent = True
+        self.ring()
+
+    def silence(self) -> None:
+        """What it rang for until now is looked at now."""
+        self.has_rung = self.is_urgent = False
+        self.wake.clear()
 
 
 def inbox_jobs(
@@ -44,7 +53,13 @@ def inbox_jobs(
     """Apply what is due; adopt what waits for a handler that is there now; measure; delete what is old."""
 
     async def apply_due() -> int:
-        return await apply.run() if bell.heard() or await apply.is_due() else 0
+        if bell.has_rung:
+            if not bell.is_urgent:
+                await asyncio.sleep(_GATHER_S)
+            bell.silence()
+        elif not await apply.is_due():
+            return 0
+        return await apply.run()
 
     async def adopt() -> int:
         async with database.connection() as connection:

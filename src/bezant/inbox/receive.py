@@ -41,7 +41,7 @@ class Arrival(msgspec.Struct, frozen=True):
 
 
 class Keep:
-    """Runs batches of arrivals, one transaction each."""
+    """Keeps batches of arrivals, one statement each. Repeating a batch keeps nothing more."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -52,9 +52,9 @@ class Keep:
         for arrival in arrivals:
             for event_id, raw in arrival.events.items():
                 arriving.setdefault(event_id, (arrival.account, raw))
-        async with self._database.transaction() as transaction:
-            new = await store.insert_new(transaction, arriving)
+        async with self._database.statement() as connection:
             reach("inbox.before_commit")
+            new = await store.insert_new(connection, arriving)
         reach("inbox.after_commit")
         counts: list[int] = []
         for arrival in arrivals:

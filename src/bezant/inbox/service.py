@@ -53,7 +53,7 @@ class Inbox:
             self.metrics,
             batch_max=batch_max,
             lease_s=ask_timeout_s + _LEASE_MARGIN_S,
-            more_is_due=self._bell.ring,
+            more_is_due=self._bell.hurry,
             committed=committed,
         )
         receive = Receive(database, accounts, self.metrics, self._bell.ring, rate_per_s=rate_per_s)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _INSERT = """
 INSERT INTO inbox_events (id, psp, psp_account_id, merchant_id, event_id, type, body, status, next_try_at, occurred_at,
     received_at)
-SELECT e.id, e.psp, e.psp_account_id, e.merchant_id, e.event_id, e.type, e.body, 'received', $9, e.occurred_at, $9
+SELECT e.id, e.psp, e.psp_account_id, e.merchant_id, e.event_id, e.type, e.body, 'received', now(), e.occurred_at, now()
 FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::bytea[], $8::timestamptz[])
     AS e (id, psp, psp_account_id, merchant_id, event_id, type, body, occurred_at)
 ON CONFLICT (id) DO NOTHING
@@ -113,11 +113,11 @@ SELECT psp, status, count(*), 0::float8 FROM inbox_events WHERE status = 'aside'
 """
 
 
-async def insert_new(transaction: Transaction, arriving: "Mapping[UUID, Arriving]") -> set[UUID]:
-    """Keep what is not kept yet; the ids of what is new. Waits for another transaction that keeps the same."""
+async def insert_new(connection: Connection, arriving: "Mapping[UUID, Arriving]") -> set[UUID]:
+    """Keep what is not kept yet; the ids of what is new. Waits for another one that keeps the same."""
     in_key_order = sorted(arriving)
     events = [arriving[event_id] for event_id in in_key_order]
-    rows = await transaction.connection.fetch(
+    rows = await connection.fetch(
         _INSERT,
         in_key_order,
         [account.psp for account, _ in events],
@@ -127,7 +127,6 @@ async def insert_new(transaction: Transaction, arriving: "Mapping[UUID, Arriving
         [raw.type for _, raw in events],
         [raw.body for _, raw in events],
         [raw.occurred_at for _, raw in events],
-        transaction.now,
     )
     return {row[0] for row in rows}
 
