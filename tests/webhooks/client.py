@@ -71,7 +71,7 @@ class Client:
 
     async def create(self, url: str, **fields: object) -> Json:
         """A new endpoint, which is accepted."""
-        made = await self.post("/webhook_endpoints", url=url, **fields)
+        made = await self.call("POST", "/webhook_endpoints", {"url": url, **fields})
         assert made.status == 200, made.raw
         return made.json
 

@@ -335,9 +335,8 @@ async def test_many_deliveries_are_sent_again_in_order(world: World, shop: Clien
     receiver.got.clear()
     redelivered, cursor = 0, None
     while True:
-        done = await shop.post(
-            path, limit=5, event_types=["payment.*"], **({} if cursor is None else {"cursor": cursor})
-        )
+        further = {} if cursor is None else {"cursor": cursor}
+        done = await shop.call("POST", path, {"limit": 5, "event_types": ["payment.*"], **further})
         assert done.status == 202, done.raw
         redelivered += done["redelivered"]
         cursor = done["next_cursor"]
