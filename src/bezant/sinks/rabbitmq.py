@@ -5,21 +5,24 @@ at a time: a batch goes in waves, the first event of every key, then the second,
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final, cast
 
 import aio_pika
-from aio_pika.abc import AbstractConnection, AbstractExchange
-from aiormq.channel import Channel
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import ChannelFrame
+from aiormq.channel import Channel, ConfirmationType
+from pamqp.body import ContentBody
 from pamqp.commands import Basic
+from pamqp.header import ContentHeader
 
 from bezant.sinks.contract import Envelope, SinkUnavailable
 
 _CONNECT_TIMEOUT_S: Final = 5.0
 _CONFIRMED_MAX_S: Final = 8.0
 _CLOSE_S: Final = 2.0
-_UNDER_WAY_MAX: Final = 512
+_PIECE: Final = 256
 _PERSISTENT: Final = 2
 _CONTENT_TYPE: Final = "application/cloudevents+json"
 
@@ -84,7 +87,7 @@ class RabbitMqSink:
             queue = await channel.declare_queue(self._queue, durable=True, arguments={"x-queue-type": "quorum"})
             await queue.bind(exchange, "#")
         underlay = cast(Channel, await channel.get_underlay_channel())
-        return _Line(connection, underlay, exchange, mandatory=self._queue is not None)
+        return _Line(connection, underlay, exchange.name, mandatory=self._queue is not None)
 
     def _discard(self, line: "_Line | None") -> None:
         """Hang up, so that what was handed over and not sent yet is dropped."""
@@ -100,14 +103,11 @@ class RabbitMqSink:
 class _Line:
     """A connection with its one channel."""
 
-    def __init__(
-        self, connection: AbstractConnection, channel: Channel, exchange: AbstractExchange, *, mandatory: bool
-    ) -> None:
+    def __init__(self, connection: AbstractConnection, channel: Channel, exchange: str, *, mandatory: bool) -> None:
         self.connection = connection
         self._channel = channel
-        self._exchange = exchange.name
+        self._exchange = exchange
         self._mandatory = mandatory
-        self._under_way = asyncio.Semaphore(_UNDER_WAY_MAX)
 
     @property
     def is_closed(self) -> bool:
@@ -115,31 +115,69 @@ class _Line:
         return self.connection.is_closed or self._channel.is_closed
 
     async def send(self, envelopes: Sequence[Envelope]) -> None:
-        """Send messages of different keys, and wait for the broker's word on each. Raises the first refusal."""
-        answers = await asyncio.gather(*map(self._confirmed, envelopes), return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, asyncio.CancelledError):
-                raise SinkUnavailable("the connection was closed")
-            if isinstance(answer, BaseException):
-                raise answer
+        """Send messages of different keys, and wait for the broker's word on each. Raises the first refusal.
 
-    async def _confirmed(self, envelope: Envelope) -> None:
-        # On the channel itself: the exchange's own method waits for the socket after each message.
-        async with self._under_way:
-            await self._channel.basic_publish(
-                envelope.body,
-                exchange=self._exchange,
-                routing_key=envelope.type,
-                properties=Basic.Properties(
-                    content_type=_CONTENT_TYPE,
-                    delivery_mode=_PERSISTENT,
-                    message_id=envelope.event_id,
-                    correlation_id=envelope.key,
-                    message_type=envelope.type,
-                ),
-                mandatory=self._mandatory,
-                wait=False,
-            )
+        As the channel's `basic_publish` does for one message, for many at once: a fifth of the cost.
+        """
+        channel = self._channel
+        all_said: asyncio.Future[None] = channel.create_future()
+        wave = _Wave(len(envelopes), all_said)
+        async with channel.lock:
+            for begin in range(0, len(envelopes), _PIECE):
+                piece = envelopes[begin : begin + _PIECE]
+                frames = [frame for envelope in piece for frame in self._frames(envelope)]
+                for envelope in piece:
+                    channel.delivery_tag += 1
+                    channel.confirmations[channel.delivery_tag] = cast(ConfirmationType, wave)
+                    if self._mandatory:  # by its id the channel knows a message that was sent back
+                        channel.message_id_delivery_tag[envelope.event_id] = channel.delivery_tag
+                sent: asyncio.Future[None] = channel.create_future()
+                await channel.write_queue.put(ChannelFrame.marshall(channel.number, frames, sent))
+                await sent
+        await all_said
+        for envelope in envelopes if self._mandatory else ():
+            channel.message_id_delivery_tag.pop(envelope.event_id, None)
+        if wave.refusal is not None:
+            raise wave.refusal
+
+    def _frames(self, envelope: Envelope) -> Iterator[Basic.Publish | ContentHeader | ContentBody]:
+        body = envelope.body
+        yield Basic.Publish(exchange=self._exchange, routing_key=envelope.type, mandatory=self._mandatory)
+        properties = Basic.Properties(
+            content_type=_CONTENT_TYPE,
+            delivery_mode=_PERSISTENT,
+            message_id=envelope.event_id,
+            correlation_id=envelope.key,
+            message_type=envelope.type,
+        )
+        yield ContentHeader(properties=properties, body_size=len(body))
+        size_max = self._channel.max_content_size
+        for begin in range(0, len(body), size_max):
+            yield ContentBody(body[begin : begin + size_max])
+
+
+class _Wave:
+    """Stands in the channel's table for each message of a wave, where it hears the broker's word on it."""
+
+    def __init__(self, left: int, all_said: "asyncio.Future[None]") -> None:
+        self._left = left
+        self._all_said = all_said
+        self.refusal: BaseException | None = None
+
+    def done(self) -> bool:
+        """Whether nothing more is to be heard."""
+        return False
+
+    def set_result(self, _: object) -> None:
+        """One was taken."""
+        self._left -= 1
+        if not self._left and not self._all_said.done():
+            self._all_said.set_result(None)
+
+    def set_exception(self, error: BaseException) -> None:
+        """One was refused, or sent back."""
+        self.refusal = self.refusal or error
+        self.set_result(error)
 
 
 def waves(envelopes: Sequence[Envelope]) -> list[list[Envelope]]:
