@@ -6,6 +6,7 @@ them; of an answer only the first KiB is read, as it comes, and kept without car
 """
 
 import asyncio
+import ssl
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -78,6 +79,7 @@ class Sender:
         if session is None:
             connector = aiohttp.TCPConnector(
                 limit=0,  # the deliverer bounds what is in flight
+                ssl=_verifying(),
                 resolver=self._guard.resolver(scheme),
                 socket_factory=self._guard.socket_factory(scheme),
                 ttl_dns_cache=_DNS_CACHE_S,
@@ -120,6 +122,13 @@ class Sender:
         for session in self._sessions.values():
             await session.close()
         self._sessions.clear()
+
+
+def _verifying() -> ssl.SSLContext:
+    """Verifies certificates by the authorities of this system, or of SSL_CERT_FILE."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:
