@@ -57,11 +57,16 @@ async def at_desk(
         await database.close()
 
 
+def added_to(environment: Mapping[str, str], env: Mapping[str, str]) -> dict[str, str]:
+    """The environment with `env`; what is empty there is left out."""
+    return {name: value for name, value in {**environment, **env}.items() if value}
+
+
 @contextmanager
 def accountable(
     database_url: str, home: Path, *options: str, envs: Sequence[Mapping[str, str]] = ({},), state: Path | None = None
 ) -> Generator[Accountable]:
-    """A simulator, a witness before it, and an API for each of `envs`, which are added to its environment."""
+    """A simulator, a witness before it, and an API for each of `envs`, added to its environment."""
     with running_simulator(state) as simulator, keys_seen(simulator.url) as psp:
         own = {
             "BEZANT_PSP_SIMULATOR_URL": psp.url,
@@ -69,7 +74,7 @@ def accountable(
             "BEZANT_PSP_STRIPE_URL": psp.url,
         }
         platform = Platform(database_url, home, simulator, own)
-        platform.apis = [Api({**platform.env, **env}, *options) for env in envs]
+        platform.apis = [Api(added_to(platform.env, env), *options) for env in envs]
         try:
             for api in platform.apis:
                 api.launch()

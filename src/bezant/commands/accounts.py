@@ -21,7 +21,7 @@ from bezant.base.db import Database
 from bezant.base.errors import OperatorError
 from bezant.base.sealed import Sealer
 from bezant.commands.start import actor, current_database, load_settings, run
-from bezant.psp.account_secrets import WEBHOOK_FIELD, AccountSecrets
+from bezant.psp.account_secrets import WEBHOOK_FIELD, AccountSecrets, fields_of
 from bezant.psp.contract import Manifest
 from bezant.psp.desk import AccountDesk, AccountView
 from bezant.psp.registry import separated
@@ -165,24 +165,11 @@ def _at_desk(work: Callable[[AccountDesk], Awaitable[T]]) -> T:
 def _secrets(manifest: Manifest, source: Path | None, *, with_webhooks: bool) -> dict[str, str]:
     """The values by field, from the source or asked for. Raises OperatorError, which repeats no value."""
     if source is not None:
-        return _fields(_text(source))
+        return fields_of(_text(source))
     extra = (WEBHOOK_FIELD,) if with_webhooks else ()
     asked = {field: _prompt(field) for field in manifest.credential_fields}
     optional = {field: _prompt(field, optional=True) for field in (*manifest.optional_fields, *extra)}
     return {field: value for field, value in {**asked, **optional}.items() if value}
-
-
-def _fields(text: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        field, separator, value = line.partition("=")
-        field = field.strip()
-        if not separator or not field.isidentifier() or field in found:
-            raise OperatorError(f"Line {number} of the secrets is not a field of its own, as in secret_key=...")
-        found[field] = value.strip()
-    return found
 
 
 def _text(source: Path) -> str:

@@ -13,6 +13,7 @@ from bezant.audit.record import By
 from bezant.base.config import Settings
 from bezant.base.db import Database
 from bezant.base.errors import OperatorError
+from bezant.base.failpoints import arm
 from bezant.base.master_key import add_kept_key, drop_former_kept_keys
 from bezant.base.sealed import Sealer
 from bezant.commands.start import actor, current_database, load_settings, run
@@ -52,6 +53,7 @@ def rotate_master_key(reason: Reason = "the master key is changed", json: Json =
     """
     by = By(actor(), reason)
     settings = load_settings()
+    arm(settings.failpoints)
     sealer = Sealer(settings.master_keys())
 
     async def work(database: Database) -> Rotated:

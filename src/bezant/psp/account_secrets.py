@@ -47,6 +47,20 @@ def fingerprint(account_id: UUID, webhook_secret: str) -> str:
     return hashlib.sha256(account_id.bytes + webhook_secret.encode()).hexdigest()[:12]
 
 
+def fields_of(text: str) -> dict[str, str]:
+    """What lines field=value say; empty lines and those that begin with # say nothing. Raises OperatorError."""
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        field, separator, value = line.partition("=")
+        field = field.strip()
+        if not separator or not field.isidentifier() or field in found:
+            raise OperatorError(f"Line {number} of the secrets is not a field of its own, as in secret_key=...")
+        found[field] = value.strip()
+    return found
+
+
 def checked_credentials(manifest: Manifest, credentials: dict[str, str]) -> dict[str, str]:
     """The credentials, if they are all that the PSP asks for and nothing else. Raises OperatorError, without values."""
     missing = [field for field in manifest.credential_fields if field not in credentials]
