@@ -112,7 +112,7 @@ class World:
             return None
         if word == "roll_back":
             await connection.execute("DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END $$")
-        if word.startswith("pay:"):
+        if word.startswith(("pay:", "reread:")):
             payment = (UUID(word.split(":")[1]), UUID(word.split(":")[2]))
         if word == "reread always" or ((word == "reread" or not told.trusted) and not told.confirmed):
             return Reread(_ask(ref), payment or PAYMENT)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bezant.inbox.rereads import SLOTS
+from bezant.inbox.rereads import SLOTS, SLOTS_OF_PSP
 from tests.inbox.acme import body_of, event
 from tests.inbox.conftest import Acme
 from tests.inbox.served import PAYMENT
@@ -74,6 +74,27 @@ def test_a_psp_that_hangs_holds_up_its_own_account_alone(acme: Acme):
     acme.is_settled()
     assert acme.booked() == [*hanging, "mine", "more"]
     assert acme.asked() == hanging
+
+
+def test_a_psp_that_hangs_for_many_accounts_takes_no_more_than_its_share(acme: Acme):
+    accounts = [f"shop{n}" for n in range(SLOTS_OF_PSP // SLOTS + 1)]
+    for name in accounts:
+        merchant_id = acme.merchant()
+        acme.account(name, merchant_id, "careless")
+        payment_id = acme.payment(merchant_id)
+        for n in range(SLOTS):
+            acme.says(f"{name} {n:02}", f"reread:{payment_id}:{merchant_id}")
+            acme.answers(f"{name} {n:02}", "hang")
+    for name in accounts:
+        events = (event(f"evt_{name}_{n}", f"{name} {n:02}") for n in range(SLOTS))
+        assert acme.post(body_of(*events), psp="careless", account=name).status == 200
+    wait_until(lambda: len(acme.asked()) == SLOTS_OF_PSP)
+    acme.becomes(acme.tells("mine"), "applied")
+    assert len(acme.asked()) == SLOTS_OF_PSP
+    acme.sql("UPDATE acme_answers SET verdict = 'approved'")
+    acme.is_settled()
+    assert len(acme.asked()) == len(accounts) * SLOTS
+    assert len(acme.booked()) == len(accounts) * SLOTS + 1
 
 
 def test_what_was_being_asked_when_the_process_stopped_is_asked_again(quiet: Acme):

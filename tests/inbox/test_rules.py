@@ -21,7 +21,7 @@ APPLIED, WAITS, ASIDE, REREAD = Applied(PAYMENT), Waits("early"), Aside("never")
 
 
 def kept(tries: int = 0, account_id: UUID | None = None, merchant_id: UUID | None = None) -> Kept:
-    return Kept(uuid4(), "acme", account_id, merchant_id, "evt_1", "op.done", b"", AT, tries)
+    return Kept(uuid4(), "acme", account_id, merchant_id, "evt_1", "op.done", b"", AT, tries, AT)
 
 
 @pytest.mark.parametrize(

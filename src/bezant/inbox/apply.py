@@ -18,6 +18,7 @@ from bezant.base.failpoints import reach
 from bezant.base.log import logger
 from bezant.inbox import rules, store
 from bezant.inbox.contract import AskPsp, Effect, Handlers, Told
+from bezant.inbox.front import Front
 from bezant.inbox.metrics import InboxMetrics
 from bezant.inbox.rereads import Rereads
 from bezant.inbox.rules import Fate, Kept, NoticeClass, Status
@@ -66,7 +67,8 @@ class Apply:
         self._lease_s = lease_s
         self._more_is_due = more_is_due
         self._committed = committed
-        self.rereads = Rereads(ask, self._go_on, freed=more_is_due)
+        self._front = Front()
+        self.rereads = Rereads(ask, self._go_on, freed=self._slot_is_free)
 
     async def run(self) -> int:
         """Apply one batch of what is due; how many events were looked at."""
@@ -78,7 +80,11 @@ class Apply:
     async def is_due(self) -> bool:
         """Whether there is anything to apply: asked first where nobody said so, since a transaction costs more."""
         async with self._database.connection() as connection:
-            return await store.is_due(connection, self.rereads.busy())
+            return await store.is_due(connection, self._front.begin_at(), self.rereads.busy())
+
+    def _slot_is_free(self) -> None:
+        self._front.go_back()
+        self._more_is_due()
 
     async def _go_on(self, kept: Kept, answers: Answers) -> None:
         """Apply an event with what its PSP answered."""
@@ -133,10 +139,7 @@ class Apply:
             try:
                 async with self._database.transaction() as transaction:
                     await store.bound_lock_waits(transaction)
-                    if wanted is None:
-                        taken += await store.take_due(transaction, self.rereads.busy(), self._batch_max)
-                    else:
-                        taken += await store.take(transaction, wanted)
+                    taken += await self._take(transaction, wanted)
                     fates = await self._decide(transaction, taken, decided, answers) if taken else {}
                     if fates:
                         await store.settle(transaction, _jittered(fates))
@@ -148,7 +151,14 @@ class Apply:
                     raise
                 await asyncio.sleep(random.uniform(0.005, 0.05) * rollbacks)  # noqa: S311 - spread, not secret
             else:
+                if wanted is None:
+                    self._front.looked(taken, is_all=len(taken) < self._batch_max, now=transaction.now)
                 return fates
+
+    async def _take(self, transaction: Transaction, wanted: Sequence[UUID] | None) -> list[Kept]:
+        if wanted is not None:
+            return await store.take(transaction, wanted)
+        return await store.take_due(transaction, self._front.begin_at(), self.rereads.busy(), self._batch_max)
 
     async def _decide(
         self, transaction: Transaction, taken: Sequence[Kept], decided: Mapping[UUID, Fate], answers: Answers
@@ -239,6 +249,7 @@ def _told(kept: Kept, notice: Notice | DisputeNotice, answer: Outcome | None, *,
     if answer is not None and isinstance(notice, Notice):
         notice, is_confirmed = _answered(notice, answer), True
     return Told(
+        event_id=kept.id,
         psp=kept.psp,
         psp_account_id=kept.psp_account_id,
         notice=notice,

@@ -37,12 +37,13 @@ class Accounts(Protocol):
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """One notice on its way to its handler.
+    """One notice on its way to its handler. `event_id`: the event, as the inbox keeps it.
 
     `trusted`: the PSP signs enough for its word to move money. `confirmed`: the PSP was asked, and `notice.outcome` is
     its answer now.
     """
 
+    event_id: UUID
     psp: str
     psp_account_id: UUID | None
     notice: Notice | DisputeNotice

@@ -45,11 +45,19 @@ class Kept(msgspec.Struct, frozen=True):
     body: bytes
     occurred_at: datetime
     tries: int
+    next_try_at: datetime
 
     @property
     def account(self) -> str:
         """The account at the PSP from which it came, as one text."""
         return f"{self.psp}/{self.psp_account_id or ''}"
+
+
+class Busy(msgspec.Struct, frozen=True):
+    """Whose events are left where they are, because as many of them as may be are being asked about."""
+
+    psps: list[str]
+    accounts: list[str]
 
 
 class Fate(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from bezant.base.db import Connection, Row, Transaction
-from bezant.inbox.rules import Fate, Kept, Status
+from bezant.inbox.rules import Busy, Fate, Kept, Status
 
 if TYPE_CHECKING:
     from bezant.inbox.receive import Arriving
@@ -22,20 +22,22 @@ ON CONFLICT (id) DO NOTHING
 RETURNING id
 """
 
-_KEPT = "SELECT id, psp, psp_account_id, merchant_id, event_id, type, body, occurred_at, tries FROM inbox_events "
+_KEPT = f"SELECT {', '.join(Kept.__struct_fields__)} FROM inbox_events "
 
-_ACCOUNT = "(psp || '/' || coalesce(psp_account_id::text, ''))"
+_NOT_BUSY = """
+    psp <> ALL($2::text[]) AND (psp || '/' || coalesce(psp_account_id::text, '')) <> ALL($3::text[])
+"""
 
 # In order, though the order means nothing: only so the planner always takes the index, whatever it thinks is due.
 _IS_DUE = f"""
-SELECT true FROM inbox_events WHERE next_try_at <= now() AND {_ACCOUNT} <> ALL($1::text[]) ORDER BY next_try_at LIMIT 1
+SELECT true FROM inbox_events WHERE next_try_at BETWEEN $1 AND now() AND {_NOT_BUSY} ORDER BY next_try_at LIMIT 1
 """
 
 _BOUND_LOCK_WAITS = "SELECT set_config('lock_timeout', '2s', true)"
 
 _TAKE_DUE = f"""{_KEPT}
-WHERE next_try_at <= $1 AND {_ACCOUNT} <> ALL($2::text[])
-ORDER BY next_try_at, id LIMIT $3
+WHERE next_try_at BETWEEN $1 AND $4 AND {_NOT_BUSY}
+ORDER BY next_try_at, id LIMIT $5
 FOR UPDATE SKIP LOCKED
 """
 
@@ -131,9 +133,9 @@ async def insert_new(connection: Connection, arriving: "Mapping[UUID, Arriving]"
     return {row[0] for row in rows}
 
 
-async def is_due(connection: Connection, busy: Sequence[str]) -> bool:
-    """Whether anything is due, leaving out what is of busy accounts."""
-    return bool(await connection.fetchval(_IS_DUE, busy))
+async def is_due(connection: Connection, begin_at: datetime, busy: Busy) -> bool:
+    """Whether anything is due, leaving out what is of busy PSPs and accounts."""
+    return bool(await connection.fetchval(_IS_DUE, begin_at, busy.psps, busy.accounts))
 
 
 async def bound_lock_waits(transaction: Transaction) -> None:
@@ -141,9 +143,9 @@ async def bound_lock_waits(transaction: Transaction) -> None:
     await transaction.connection.execute(_BOUND_LOCK_WAITS)
 
 
-async def take_due(transaction: Transaction, busy: Sequence[str], limit: int) -> list[Kept]:
+async def take_due(transaction: Transaction, begin_at: datetime, busy: Busy, limit: int) -> list[Kept]:
     """Lock what is due and nobody else works on, in order of its time."""
-    rows = await transaction.connection.fetch(_TAKE_DUE, transaction.now, busy, limit)
+    rows = await transaction.connection.fetch(_TAKE_DUE, begin_at, busy.psps, busy.accounts, transaction.now, limit)
     return [Kept(*row) for row in rows]
 
 
