@@ -41,3 +41,7 @@ EXECUTE FUNCTION refuse_change_of_identity();
 -- Keys that could do everything still can.
 UPDATE api_keys SET scopes = scopes || '{inbox:read,inbox:write}'
 WHERE kind = 'secret' AND scopes @> '{payments:write,payments:read,ledger:read,events:read,operations:write}';
+
+ALTER TABLE payment_attempts ADD COLUMN told_by uuid;
+COMMENT ON COLUMN payment_attempts.told_by IS
+'the event in the inbox that decided it, kept there for a while; null where an answer or a person did';

@@ -155,7 +155,7 @@ class Story:
 
     async def hear(self, notices: list[Notice], chosen: random.Random) -> None:
         """Batches of whatever size; what waits comes again, until nothing waits or nothing changes any more."""
-        waiting = [Told(psp=PSP, psp_account_id=None, notice=n, trusted=True) for n in notices]
+        waiting = [Told(event_id=ids.new_id(), psp=PSP, psp_account_id=None, notice=n, trusted=True) for n in notices]
         for _ in range(2 * len(notices) + 2):
             later: list[Told] = []
             while waiting:

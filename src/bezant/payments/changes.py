@@ -182,6 +182,7 @@ def start(
         next_check_at=changes.now,
         checks=0,
         stuck_at=None,
+        told_by=None,
         created_at=changes.now,
         updated_at=changes.now,
     )

@@ -67,7 +67,7 @@ class Facts:
             return self._apply_foreign(changes, family, told, payment, notice, found)
         if _must_ask(told, found, payment, outcome):
             return Reread(_question(payment, found, outcome), (payment.id, payment.merchant_id))
-        family.conclude(changes, payment, found, outcome)
+        family.conclude(changes, payment, found, outcome, told.event_id)
         return Applied((payment.id, payment.merchant_id))
 
     def _apply_foreign(
@@ -93,7 +93,7 @@ class Facts:
         begun = begin(changes, payment, notice.operation, outcome, manifest)
         if begun is not None:
             family.add(*begun)
-            family.conclude(changes, payment, begun[0], outcome)
+            family.conclude(changes, payment, begun[0], outcome, told.event_id)
         return applied
 
 
@@ -123,11 +123,13 @@ class _Family:
         if refund is not None:
             self._refunds[refund.id] = refund
 
-    def conclude(self, changes: Changes, payment: Payment, attempt: Attempt, outcome: Outcome) -> None:
+    def conclude(self, changes: Changes, payment: Payment, attempt: Attempt, outcome: Outcome, event_id: UUID) -> None:
         """As an answer would: the first conclusive outcome stands, the same one again changes nothing."""
-        was_open = not attempt.is_conclusive
+        was_open, status = not attempt.is_conclusive, attempt.status
         refund = None if attempt.refund_id is None else self._refunds[attempt.refund_id]
         conclude(changes, payment, attempt, refund, outcome)
+        if attempt.is_conclusive and attempt.status != status:
+            attempt.told_by = event_id
         if attempt.operation == Operation.CANCEL and was_open and attempt.is_conclusive:
             for other in self.attempts[payment.id]:
                 if other.status == AttemptStatus.SUPERSEDED:

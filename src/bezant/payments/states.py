@@ -157,6 +157,7 @@ class Attempt(msgspec.Struct):
     next_check_at: datetime | None
     checks: int
     stuck_at: datetime | None
+    told_by: UUID | None
     created_at: datetime
     updated_at: datetime
 

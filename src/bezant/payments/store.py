@@ -21,7 +21,7 @@ Key = tuple[UUID, UUID]
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 _TYPES = {
-    "uuid": {"id", "merchant_id", "payment_id", "refund_id", "psp_account_id"},
+    "uuid": {"id", "merchant_id", "payment_id", "refund_id", "psp_account_id", "told_by"},
     "jsonb": {"metadata", "details", "failure", "next_action"},
     "boolean": {"captures", "final", "keeps_open"},
     "integer": {"fee_basis_points", "checks", "event_position"},
@@ -78,7 +78,7 @@ _ATTEMPT_BIRTH = (
 _REFUND_CHANGES = "id merchant_id status psp_reference failure updated_at".split()
 _ATTEMPT_CHANGES = (
     "id merchant_id psp_reference status captured_minor moved_minor failure detail lease_until execute_until "
-    "next_check_at checks stuck_at updated_at"
+    "next_check_at checks stuck_at told_by updated_at"
 ).split()
 
 _WANTED = "FROM unnest($1::uuid[], $2::uuid[]) AS wanted (id, merchant_id)"

@@ -81,7 +81,7 @@ CHECKS: Final = (
     ),
     Check(
         "outcomes_have_evidence",
-        "Each outcome stands on an answer of the PSP or on a person's word.",
+        "Each outcome stands on an answer of the PSP, on what it told, or on a person's word.",
         ids.ATTEMPT,
         store.OUTCOME_WITHOUT_EVIDENCE,
     ),

@@ -157,7 +157,7 @@ LEFT JOIN (SELECT DISTINCT q.attempt_id, q.merchant_id FROM psp_requests AS q WH
     ON q.attempt_id = a.id AND q.merchant_id = a.merchant_id
 LEFT JOIN (SELECT DISTINCT l.subject FROM audit_log AS l WHERE l.action = 'resolve_attempt') AS l
     ON l.subject = 'att_' || replace(a.id::text, '-', '')
-WHERE a.status IN ('approved', 'declined') AND q.attempt_id IS NULL AND l.subject IS NULL
+WHERE a.status IN ('approved', 'declined') AND q.attempt_id IS NULL AND l.subject IS NULL AND a.told_by IS NULL
     AND coalesce(a.failure ->> 'code', '') <> 'canceled'
 """
 
