@@ -108,7 +108,7 @@ class Apply:
             raise
         except _Torn as torn:
             await self._settle([kept.id for kept in taken], {**decided, **torn.fates}, answers)
-        except Exception as fault:
+        except Exception as fault:  # whatever it is, only the events at fault may wait for it
             if not taken or all(kept.id in decided for kept in taken):
                 raise  # no event is at fault
             await self._one_by_one(taken, decided, answers, fault)

@@ -84,7 +84,7 @@ class Rereads:
                 await self._go_on(kept, dict(zip(asks, answers, strict=True)))
         except DatabaseError as error:  # it is leased, hence due again
             _log.warning("inbox_reread_not_kept", inbox_event=kept.id.hex, psp=kept.psp, error=str(error))
-        except Exception:
+        except Exception:  # it is leased, hence asked again
             _log.exception("inbox_reread_failed", inbox_event=kept.id.hex, psp=kept.psp)
         finally:
             self._free(kept)
