@@ -5,19 +5,8 @@ What a break necessarily takes with it (a sum that no longer agrees with what wa
 
 from typing import Final
 
-import msgspec
-
-
-class Breaking(msgspec.Struct, frozen=True):
-    """`sql` breaks what `check` looks at and returns the ids that it must name, with `prefix` before them."""
-
-    check: str
-    prefix: str
-    sql: str
-    also: frozenset[str] = frozenset()
-    drop: tuple[str, str] | None = None
-    """A constraint (table, name) that stands in the way."""
-    what: str = ""
+from tests.verify.breaking import Breaking
+from tests.verify.breaks_of_accounts import ACCOUNTS
 
 
 def _also(*names: str) -> frozenset[str]:
@@ -389,4 +378,4 @@ RECORDS: Final = (
     ),
 )
 
-ALL: Final = (*PAYMENTS, *LEDGER, *RECORDS)
+ALL: Final = (*PAYMENTS, *LEDGER, *RECORDS, *ACCOUNTS)

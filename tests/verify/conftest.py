@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from bezant.psp.account_secrets import AccountSecrets
+from bezant.psp.desk import AccountDesk
 from tests.conftest import TEMPLATE
-from tests.support.databases import copied_database
+from tests.support.accounts import SOMEBODY, at_desk
+from tests.support.databases import copied_database, run
 from tests.support.platform import Merchant, Platform, running_platform
 from tests.support.waiting import wait_until
 
@@ -38,8 +41,24 @@ def traded_platform(database_url: str, home: Path) -> Iterator[Platform]:
         shops = [platform.merchant(), platform.merchant("EUR", fee_basis_points=150, fee_fixed_minor=0)]
         with ThreadPoolExecutor(len(shops)) as threads:
             list(threads.map(partial(trade, platform), shops))
+        trade_in_own_account(platform)
         wait_until(lambda: platform.sql(UNRESOLVED)[0][0] == 0, 60, "every attempt to be resolved")
         yield platform
+
+
+def trade_in_own_account(platform: Platform) -> None:
+    """A merchant whose account at the PSP was closed, and who trades in the next one."""
+    shop = platform.merchant()
+    run(at_desk(platform.database_url, partial(_open_accounts, merchant_id=shop.merchant_id)))
+    shop.do(shop.create()["payment_id"], "refunds", value=1)
+
+
+async def _open_accounts(desk: AccountDesk, merchant_id: str) -> None:
+    for name in ("acme-2026", "acme-2027"):
+        secrets = AccountSecrets({"api_key": f"sim_{name}"}, (f"whsec_{name}_0123456789",))
+        await desk.create(name, "simulator", merchant_id, secrets, SOMEBODY)
+        if name == "acme-2026":
+            await desk.close(name, SOMEBODY)
 
 
 def trade(platform: Platform, shop: Merchant) -> None:

@@ -10,7 +10,8 @@ import pytest
 from bezant.verify.report import Report
 from tests.support.databases import copied_database, run
 from tests.support.verification import describe, verified
-from tests.verify.breaks import ALL, Breaking
+from tests.verify.breaking import Breaking
+from tests.verify.breaks import ALL
 
 
 @pytest.mark.parametrize("breaking", ALL, ids=lambda b: f"{b.check} {b.what}".strip())
