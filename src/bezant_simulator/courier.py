@@ -9,7 +9,7 @@ given up. What waits is on disk with the state, so a restart sends it; what was 
 import asyncio
 import sys
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from heapq import heappop, heappush
@@ -31,6 +31,7 @@ _CONNECT_TIMEOUT_S: Final = 3.0
 _PAUSE_MAX_S: Final = 5.0
 _RETRY_MAX_S: Final = 600.0
 _CLOSE_S: Final = 2.0
+_TIMER_MIN_S: Final = 0.001
 
 Answered = Literal["taken", "refused", "unreachable"]
 
@@ -53,7 +54,7 @@ class Courier:
         self.given_up = 0
         self._settings = settings
         self._told = told
-        self._waiting: dict[str, Sent] = {}
+        self._waiting: OrderedDict[str, Sent] = OrderedDict()  # a plain dict is slow to lose its first entry
         self._remembered: deque[Sent] = deque(maxlen=_REMEMBERED_MAX)
         self._ready: deque[tuple[str, ...]] = deque()
         self._later: list[tuple[float, str]] = []
@@ -62,6 +63,7 @@ class Courier:
         self._firsts: dict[str, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_flight = 0
+        self._timer: asyncio.TimerHandle | None = None
         self._session: aiohttp.ClientSession | None = None
         self._paused_until = 0.0
         self._outages = 0
@@ -140,7 +142,10 @@ class Courier:
         now = asyncio.get_running_loop().time()
         while self._later and self._later[0][0] <= now:
             self._ready.append((heappop(self._later)[1],))
+        if self._later:
+            self._set_timer(self._later[0][0])
         if now < self._paused_until:
+            self._set_timer(self._paused_until)
             return
         in_flight_max = 1 if self._outages else _IN_FLIGHT_MAX
         while self._ready and self._in_flight < in_flight_max:
@@ -232,7 +237,6 @@ class Courier:
         delay_s = min(self._settings().retry_s * 2 ** min(sent.refusals, 20), _RETRY_MAX_S)
         sent.refusals += 1
         heappush(self._later, (asyncio.get_running_loop().time() + delay_s, sent.event.id))
-        self._wake_in(delay_s)
 
     async def _deliver(self, sent: Sent) -> Answered:
         sent.tries += 1
@@ -272,17 +276,22 @@ class Courier:
         delay_s = min(self._settings().retry_s * 2 ** min(self._outages, 20), _PAUSE_MAX_S)
         self._outages += 1
         self._paused_until = now + delay_s
-        self._wake_in(delay_s)
 
     def _give_up(self, event_id: str) -> None:
         if not self.given_up:
             print(f"bezant simulator: over {WAITING_MAX} webhooks wait; the oldest are given up", file=sys.stderr)
         self.given_up += 1
         del self._waiting[event_id]
+        while self._ready and self._waiting.keys().isdisjoint(self._ready[0]):
+            self._ready.popleft()
         self._told(event_id)
 
-    def _wake_in(self, delay_s: float) -> None:
-        asyncio.get_running_loop().call_later(delay_s, self.wake)
+    def _set_timer(self, at: float) -> None:
+        """Wakes at that time of the loop. A timer may go off a moment early: then it is set once more."""
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_later(max(_TIMER_MIN_S, at - loop.time()), self.wake)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

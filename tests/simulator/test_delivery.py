@@ -18,6 +18,7 @@ from tests.support.waiting import wait_until_async
 from tests.support.webhook_receiver import Received, Receiver, receiving
 
 RETRY_S = 0.05
+SHUFFLED = ["operation.succeeded", "operation.pending", "charge.approved", "charge.pending"]
 
 
 @pytest.fixture
@@ -103,12 +104,7 @@ async def test_webhook_shuffled_comes_in_the_wrong_order(psp: Client, receiver: 
     charge = (await psp.create("pm_card_webhook_shuffled")).body
     await psp.modify(charge["id"], "capture")
     await receiver.wait_for("charge.pending", charge["id"])
-    assert [request.json["type"] for request in receiver.received] == [
-        "operation.succeeded",
-        "operation.pending",
-        "charge.approved",
-        "charge.pending",
-    ]
+    assert [request.json["type"] for request in receiver.received] == SHUFFLED
 
 
 async def test_shuffled_stays_shuffled_while_the_receiver_is_away() -> None:
@@ -117,10 +113,11 @@ async def test_shuffled_stays_shuffled_while_the_receiver_is_away() -> None:
         async with client(process.url) as psp:
             await psp.settings(retry_s=RETRY_S)
             charge = (await psp.create("pm_card_webhook_shuffled")).body
+            await psp.modify(charge["id"], "capture")
             await until_tried(psp)
             with receiving(port) as receiver:
                 await receiver.wait_for("charge.pending", charge["id"])
-                assert [each.json["type"] for each in receiver.received] == ["charge.approved", "charge.pending"]
+                assert [request.json["type"] for request in receiver.received] == SHUFFLED
 
 
 async def test_webhook_never_is_never_told(psp: Client) -> None:
@@ -155,7 +152,7 @@ async def test_one_that_hangs_holds_nobody_back(psp: Client, receiver: Receiver)
     receiver.answer = lambda request: 200 if request.json["data"].get("amount") != 666 or release.wait(10) else 500
     slow = (await psp.create(amount=666)).body
     charge = (await psp.create()).body
-    await wait_until_async(lambda: told(psp, charge["id"]))
+    await wait_until_async(lambda: told(psp, charge["id"]), 5.0)
     assert not await told(psp, slow["id"])
     release.set()
     await wait_until_async(lambda: told(psp, slow["id"]))
@@ -276,13 +273,20 @@ async def test_without_a_secret_there_are_no_webhooks() -> None:
         SimulatorProcess(webhook_url="http://127.0.0.1:1/", webhook_secret="").start()
 
 
-def test_only_so_many_events_wait() -> None:
+async def test_only_so_many_events_wait(capfd: pytest.CaptureFixture[str]) -> None:
     told: list[str] = []
-    courier = Courier(Settings, ("secret",), told.append)
-    events = [custom_event("some.thing", {}, 0.0) for _ in range(WAITING_MAX + 2)]
-    courier.post(events)
-    assert courier.waiting() == events[2:]
-    assert (told, courier.given_up) == ([events[0].id, events[1].id], 2)
+    settings = Settings(webhook_url=f"http://127.0.0.1:{free_port()}/")
+    courier = Courier(lambda: settings, ("secret",), told.append)
+    courier.start()
+    events = [custom_event("some.thing", {}, 0.0) for _ in range(WAITING_MAX + 200)]
+    for event in events:
+        courier.post([event])
+    assert courier.waiting() == events[200:]
+    assert (told, courier.given_up) == ([event.id for event in events[:200]], 200)
+    lined_up = courier._ready  # pyright: ignore[reportPrivateUsage]
+    assert len(lined_up) <= WAITING_MAX, "what is given up is not lined up any more"
+    await courier.close()
+    assert capfd.readouterr().err.count("the oldest are given up") == 1
 
 
 async def until_tried(psp: Client) -> None:
