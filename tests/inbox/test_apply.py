@@ -106,6 +106,15 @@ def test_what_is_bad_alone_is_stopped_and_its_neighbours_are_applied(deaf: Acme)
         wait_until(lambda: deaf.booked() == good)
 
 
+def test_a_handler_that_names_a_payment_that_does_not_exist_stops_that_event_alone(deaf: Acme):
+    deaf.says("b", f"reread:{uuid4()}:{uuid4()}")
+    event_id = deaf.tells("a", "b")
+    deaf.tells("good")
+    with deaf.server():
+        assert "payment_id" in deaf.becomes(event_id, "waiting", tries=1)["reason"]
+        wait_until(lambda: deaf.booked() == ["good"])
+
+
 @pytest.mark.parametrize("word", ["wait", "aside", "raise", "reread always"])
 def test_an_event_is_applied_as_a_whole_or_not_at_all(deaf: Acme, word: str):
     deaf.says("b", word)

@@ -109,8 +109,8 @@ class Apply:
         except _Torn as torn:
             await self._settle([kept.id for kept in taken], {**decided, **torn.fates}, answers)
         except Exception as fault:  # whatever it is, only the events at fault may wait for it
-            if not taken or all(kept.id in decided for kept in taken):
-                raise  # no event is at fault
+            if not taken:
+                raise
             await self._one_by_one(taken, decided, answers, fault)
         else:
             self._settled(taken, fates)
@@ -125,6 +125,8 @@ class Apply:
                 await self._settle([kept.id], known, answers)
             return
         kept = taken[0]
+        if kept.id in decided and decided[kept.id].is_plain:
+            raise fault
         _log.warning("inbox_event_failed", inbox_event=kept.id.hex, psp=kept.psp, type=kept.type, exc_info=fault)
         reason = kept_text(f"{type(fault).__name__}: {fault}")
         await self._settle([kept.id], {kept.id: rules.waits(kept, reason)})

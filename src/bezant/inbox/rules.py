@@ -70,6 +70,11 @@ class Fate(msgspec.Struct, frozen=True, kw_only=True):
     wait_s: float | None = None
     asks: Mapping[int, Ask] = {}
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it refers to nothing that a handler named."""
+        return self.payment is None and not self.asks
+
 
 def unknown(kept: Kept) -> Fate:
     """Of a type that nobody reads."""
