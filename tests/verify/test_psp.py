@@ -9,14 +9,19 @@ import pytest
 
 from bezant.app import CONNECTORS
 from bezant.base.db import Database
+from bezant.base.sealed import Sealer
+from bezant.psp.account_secrets import AccountSecrets
+from bezant.psp.accounts import Accounts
 from bezant.psp.call import Caller, HttpTransport
+from bezant.psp.desk import AccountDesk
 from bezant.psp.registry import endpoints
 from bezant.verify.report import Report
 from bezant.verify.run import verify_psps
+from tests.support.accounts import SOMEBODY, at_desk
 from tests.support.databases import run, run_sql
 from tests.support.platform import Merchant, Platform, request, running_platform
 from tests.support.processes import bezant
-from tests.support.verification import describe
+from tests.support.verification import TEST_SEALER, describe
 
 TRUNCATE = """
 TRUNCATE merchants, payments, payment_attempts, ledger_entries, outbox_events, idempotency_keys, psp_requests CASCADE
@@ -38,7 +43,7 @@ def shop(trading: Platform) -> Merchant:
     return trading.merchant()
 
 
-def compared(platform: Platform, *, listing: bool = True) -> Report:
+def compared(platform: Platform, *, listing: bool = True, sealer: Sealer | None = TEST_SEALER) -> Report:
     connectors = [c if listing else msgspec.structs.replace(c, holdings=None) for c in CONNECTORS]
     known = endpoints(connectors, platform.settings.psp_urls, {})
 
@@ -47,7 +52,8 @@ def compared(platform: Platform, *, listing: bool = True) -> Report:
         transport = HttpTransport(connections_max=4)
         await database.open()
         try:
-            caller = Caller(known, transport, timeout_s=5, concurrency=4)
+            named = sealer and Accounts(database, connectors, known, platform.settings.psp_urls, sealer)
+            caller = Caller(known, transport, timeout_s=5, concurrency=4, accounts=named)
             return await verify_psps(database, caller, lambda psp, count: None)
         finally:
             await transport.close()
@@ -171,6 +177,27 @@ def test_a_psp_that_does_not_answer_is_said(trading: Platform, shop: Merchant) -
         assert found(compared(trading))["psp_answers"] == {"gone"}
     finally:
         tamper(trading, "UPDATE payment_attempts SET psp = 'simulator'")
+
+
+@pytest.mark.parametrize("listing", [True, False])
+def test_what_is_in_a_merchants_own_account_is_compared_there(trading: Platform, shop: Merchant, listing: bool) -> None:
+    ours = shop.create().json
+    account = open_account(trading, shop, f"acme-{listing}".lower())
+    theirs = shop.create().json
+    assert compared(trading, listing=listing).ok
+    assert found(compared(trading, listing=listing, sealer=None)) == {"psp_answers": {f"simulator {account}"}}
+    request(f"{trading.simulator.url}/_simulator/reset", "POST")
+    assert found(compared(trading, listing=listing)) == {MISSING: {ours["payment_id"], theirs["payment_id"]}}
+
+
+def open_account(platform: Platform, shop: Merchant, name: str) -> str:
+    """A new account of the merchant; its id."""
+    secrets = AccountSecrets({"api_key": "sim_acme"})
+
+    async def create(desk: AccountDesk) -> str:
+        return (await desk.create(name, "simulator", shop.merchant_id, secrets, SOMEBODY)).account_id
+
+    return run(at_desk(platform.database_url, create))
 
 
 def tamper(trading: Platform, statement: str) -> None:
