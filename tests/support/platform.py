@@ -21,7 +21,7 @@ from bezant.app import Services, create_services
 from bezant.base.config import Settings
 from tests.support.databases import run
 from tests.support.processes import Process, bezant, free_port
-from tests.support.simulator import SimulatorProcess, running_simulator
+from tests.support.simulator import WEBHOOK_SECRET, SimulatorProcess, running_simulator
 from tests.support.waiting import wait_until
 
 T = TypeVar("T")
@@ -163,10 +163,10 @@ class Merchant:
 class Api:
     """One `bezant serve`. It may be killed and started again on the same port."""
 
-    def __init__(self, env: Mapping[str, str], *options: str) -> None:
+    def __init__(self, env: Mapping[str, str], *options: str, port: int | None = None) -> None:
         self._env = env
         self._options = options
-        self._port = free_port()
+        self._port = port or free_port()
         self._output = ""
         self.process: Process | None = None
         self.url = f"http://127.0.0.1:{self._port}"
@@ -211,6 +211,7 @@ class Platform:
             "BEZANT_SYNC_INTERVAL_S": "0.2",
             "BEZANT_DATABASE_POOL_MAX": "4",
             "BEZANT_RATE_LIMIT_PER_S": "100000",
+            "BEZANT_PSP_SIMULATOR_WEBHOOK_SECRET": WEBHOOK_SECRET,
             **(env or {}),
         }
         self.settings = Settings.from_env(self.env)
@@ -261,11 +262,17 @@ def running_platform(
     apis: int = 1,
     async_delay_s: float = 0.3,
     env: Mapping[str, str] | None = None,
+    webhooks: bool = False,
 ) -> Iterator[Platform]:
-    """A simulator and `apis` API processes (`bezant serve <options>`) on a migrated database."""
-    with running_simulator(async_delay_s=async_delay_s) as simulator:
+    """A simulator and `apis` API processes (`bezant serve <options>`) on a migrated database.
+
+    `webhooks`: the simulator tells the first of them what happens.
+    """
+    ports = [free_port() for _ in range(apis)]
+    webhook_url = f"http://127.0.0.1:{ports[0]}/internal/webhooks/psp/simulator" if webhooks else None
+    with running_simulator(async_delay_s=async_delay_s, webhook_url=webhook_url) as simulator:
         platform = Platform(database_url, home, simulator, env)
-        platform.apis = [Api(platform.env, *options) for _ in range(apis)]
+        platform.apis = [Api(platform.env, *options, port=port) for port in ports]
         try:
             for api in platform.apis:
                 api.launch()

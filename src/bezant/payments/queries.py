@@ -9,6 +9,7 @@ import msgspec
 from bezant.base import ids
 from bezant.base.db import Connection, Database
 from bezant.base.errors import NotFound
+from bezant.inbox.records import InboxEventView, told_of_payment
 from bezant.ledger.read import JournalView, journals_of_payment
 from bezant.outbox.read import events_of_payment
 from bezant.payments import store
@@ -26,7 +27,7 @@ class RefundList(msgspec.Struct, frozen=True):
 
 
 class TimelineItem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing that happened. `type`: attempt, psp_request, journal, event or break."""
+    """One thing that happened. `type`: attempt, psp_request, notice, journal, event or break."""
 
     at: datetime
     type: str
@@ -111,6 +112,7 @@ class Queries:
             items = [_attempt_item(attempt) for attempt in attempts]
             for row in await requests_of(connection, merchant_id, family, [a.id for a in attempts]):
                 items.append(_request_item(*row))
+            items += [_notice_item(told) for told in await told_of_payment(connection, merchant_id, payment_id)]
             for journal in await journals_of_payment(connection, merchant_id, payment_id):
                 items.append(
                     TimelineItem(journal.created_at, "journal", journal.journal_id, journal.kind, journal=journal)
@@ -167,4 +169,16 @@ def _request_item(
         detail=error,
         attempt_id=ids.show(ids.ATTEMPT, attempt_id),
         data={"psp": psp, "status": status, "duration_ms": duration_ms},
+    )
+
+
+def _notice_item(told: InboxEventView) -> TimelineItem:
+    return TimelineItem(
+        told.received_at,
+        "notice",
+        told.inbox_event_id,
+        told.type,
+        told.status,
+        detail=told.reason,
+        data={"psp": told.psp, "event_id": told.event_id},
     )
