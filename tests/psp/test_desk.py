@@ -15,6 +15,8 @@ from bezant.base.sealed import Sealer
 from bezant.merchants.service import Merchants
 from bezant.psp.account_secrets import AccountSecrets, fields_of
 from bezant.psp.desk import AccountDesk
+from bezant.sealing.rotate import rotate
+from tests.support.platform import MASTER_KEY
 from tests.support.verification import TEST_SEALER, assert_verified_async
 
 KEY, NEXT_KEY = "sim_acme_0123456789", "sim_acme_next_0123456789"
@@ -190,6 +192,22 @@ async def test_what_does_not_open_is_shown_so_and_replaced_only_on_demand(
         await desk.add_webhook_secret("acme", NEXT_WEBHOOK, BY)
     replaced = await desk.rotate_credentials("acme", {"api_key": NEXT_KEY}, BY, discard=True)
     assert (replaced.opens, replaced.credentials, replaced.webhook_secrets) == (True, ["api_key"], [])
+
+
+async def test_a_master_key_that_opens_nothing_makes_no_account(
+    desk: AccountDesk, database: Database, merchant: str
+) -> None:
+    """In a shell with another key than the servers', what is sealed would be of no use to them."""
+    other = (await Merchants(database, 100).create("Other", "USD", "simulator")).merchant_id
+    strange = AccountDesk(database, CONNECTORS, Sealer([derived("strange" * 16)]))
+    await desk.create("acme", "simulator", merchant, AccountSecrets({}), BY)
+    with pytest.raises(OperatorError, match=r"No account opens with the master key that is given here"):
+        await strange.create("other", "simulator", other, AccountSecrets({}), BY)
+    rotating = AccountDesk(database, CONNECTORS, Sealer([derived("next" * 16), derived(MASTER_KEY)]))
+    made = await rotating.create("other", "simulator", other, AccountSecrets({}), BY)
+    await rotate(database, TEST_SEALER, lambda _: None)
+    assert made.key_id not in TEST_SEALER.key_ids
+    await rotate(database, Sealer([derived(MASTER_KEY), derived("next" * 16)]), lambda _: None)
 
 
 async def test_an_account_is_neither_deleted_nor_moved_nor_opened_again(

@@ -28,9 +28,9 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await database.close()
 
 
-async def accounts(database: Database, number: int, key: bytes, prefix: str = "acc") -> list[str]:
+async def accounts(database: Database, number: int, *keys: bytes, prefix: str = "acc") -> list[str]:
     """So many merchants with an account each; the accounts' names."""
-    merchants, desk = Merchants(database, 100), AccountDesk(database, CONNECTORS, Sealer([key]))
+    merchants, desk = Merchants(database, 100), AccountDesk(database, CONNECTORS, Sealer(keys))
     names = [f"{prefix}-{n}" for n in range(number)]
     for name in names:
         made = await merchants.create(name, "USD", "simulator")
@@ -84,8 +84,8 @@ async def contents(database: Database) -> list[bytes]:
 
 
 async def test_rows_that_no_key_opens_are_named_and_left_and_hold_up_nobody(database: Database) -> None:
-    lost = await accounts(database, 60, LOST, "lost")
-    await accounts(database, 60, OLD, "kept")
+    lost = await accounts(database, 60, LOST, prefix="lost")
+    await accounts(database, 60, OLD, LOST, prefix="kept")
     rotated = await rotate(database, Sealer([NEW, OLD]), lambda _: None)
     assert rotated.rows["psp_accounts"] == 60
     assert len(rotated.unopened) == len(lost)

@@ -16,6 +16,7 @@ from rich.console import Console
 from bezant.base.config import Settings
 from bezant.base.db import Database
 from bezant.base.errors import OperatorError
+from bezant.base.sealed import Sealer
 from bezant.demo import report
 from bezant.demo.books import differences
 from bezant.demo.checkouts import go_shopping
@@ -47,7 +48,7 @@ async def play(settings: Settings, options: Options, out: Console, progress: Con
     async with set_up(settings, options.psp, options.host, options.port, progress) as stage:
         merchant = await _merchant(settings, stage)
         try:
-            summary = await _shop_and_check(stage, merchant, options, progress, began_at)
+            summary = await _shop_and_check(settings, stage, merchant, options, progress, began_at)
         except (StoryFailed, aiohttp.ClientError, TimeoutError) as error:
             stage.require_running()
             logs = settings.home / "demo"
@@ -63,7 +64,7 @@ async def play(settings: Settings, options: Options, out: Console, progress: Con
 
 
 async def _shop_and_check(
-    stage: Stage, merchant: NewMerchant, options: Options, progress: Console, began_at: float
+    settings: Settings, stage: Stage, merchant: NewMerchant, options: Options, progress: Console, began_at: float
 ) -> Summary:
     async with aiohttp.ClientSession() as session:
         shop = Shop(session, stage.api_url, merchant.secret_key)
@@ -73,7 +74,7 @@ async def _shop_and_check(
             tally = await take(shop)
             psp_differences = await differences(session, stage.psp, stage.psp_url, tally.payments)
     with progress.status("Verifying every invariant"):
-        verified = await _verified(stage)
+        verified = await _verified(settings, stage)
     stage.require_running()
     return summarize(
         psp=stage.psp,
@@ -94,9 +95,9 @@ async def _merchant(settings: Settings, stage: Stage) -> NewMerchant:
         return await Merchants(database, settings.rate_limit_per_s).create("Demo Shop", "USD", stage.psp)
 
 
-async def _verified(stage: Stage) -> Report:
+async def _verified(settings: Settings, stage: Stage) -> Report:
     async with _database(stage) as database:
-        return await verify(database)
+        return await verify(database, sealer=Sealer(settings.master_keys()))
 
 
 @asynccontextmanager

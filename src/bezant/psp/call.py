@@ -70,6 +70,11 @@ class Endpoint(msgspec.Struct, frozen=True):
     merchant_id: UUID | None = None
     name: str | None = None
 
+    def __repr__(self) -> str:
+        """Without secrets, wherever it may be printed."""
+        account = "own" if self.account_id is None else ids.show(ids.PSP_ACCOUNT, self.account_id)
+        return f"Endpoint({self.connector.manifest.name}, {account}, {self.base_url})"
+
 
 class NamedAccounts(Protocol):
     """Merchants' own accounts at PSPs."""

@@ -174,6 +174,9 @@ class Credentials(msgspec.Struct, frozen=True):
 
     fields: Mapping[str, str] = {}
 
+    def __repr__(self) -> str:
+        return f"Credentials({', '.join(self.fields)})"
+
 
 class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     """How an unknown outcome of one operation can be resolved at this PSP.

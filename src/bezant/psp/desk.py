@@ -73,6 +73,7 @@ class AccountDesk:
         _check_webhook_secrets(secrets.webhook_secrets)
         merchant_id, account_id = _merchant_id(merchant), ids.new_id()
         key_id, sealed = seal(self._sealer, account_id, secrets)
+        await self._refuse_strange_key()
         try:
             async with self._database.transaction() as transaction:
                 await store.insert_account(transaction, account_id, name, psp, merchant_id, key_id, sealed)
@@ -158,6 +159,16 @@ class AccountDesk:
             await store.close_account(transaction, account.id)
             await _audit(transaction, by, "close_psp_account", account, {})
         return await self.account(name)
+
+    async def _refuse_strange_key(self) -> None:
+        """What is sealed with a key that the servers do not have would be of no use to them. Raises OperatorError."""
+        async with self._database.connection() as connection:
+            in_use = {row.key_id for row in await store.accounts(connection, None)}
+        if in_use and not in_use & set(self._sealer.key_ids):
+            raise OperatorError(
+                "No account opens with the master key that is given here: give the one that the servers have, as "
+                "BEZANT_MASTER_KEY. `bezant secrets status` shows which is in use."
+            )
 
     async def _seal(self, transaction: Transaction, account: store.AccountRow, secrets: AccountSecrets) -> None:
         await store.seal_account(transaction, account.id, *seal(self._sealer, account.id, secrets))
