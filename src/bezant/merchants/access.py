@@ -1,6 +1,6 @@
 """Who may do what: the key behind a request, and the merchant behind the key, as they are at this moment."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
@@ -28,4 +28,8 @@ class Access(msgspec.Struct, frozen=True):
 async def look_up(transaction: Transaction, key_ids: Iterable[UUID]) -> dict[UUID, Access]:
     """The access of each key, read in the transaction that will act on it, so that a revoked key moves nothing more."""
     rows = await store.access(transaction.connection, list(set(key_ids)))
-    return {row[0]: Access(*row[:-2], psp_accounts=dict(zip(row[-2], row[-1], strict=True))) for row in rows}
+    return {row[0]: Access(*row[:-1], psp_accounts=_by_psp(row[-1])) for row in rows}
+
+
+def _by_psp(accounts: Sequence[str]) -> Mapping[str, UUID]:
+    return {psp: UUID(account_id) for psp, account_id in (account.split() for account in accounts)}

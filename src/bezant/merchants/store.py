@@ -7,8 +7,7 @@ from bezant.base.db import Connection, Row
 
 _ACCESS = """
 SELECT k.id, k.merchant_id, k.revoked_at IS NULL, m.status, m.psp, m.fee_basis_points, m.fee_fixed_minor,
-    ARRAY(SELECT a.psp FROM psp_accounts AS a WHERE a.merchant_id = m.id AND a.status = 'active' ORDER BY a.psp),
-    ARRAY(SELECT a.id FROM psp_accounts AS a WHERE a.merchant_id = m.id AND a.status = 'active' ORDER BY a.psp)
+    ARRAY(SELECT a.psp || ' ' || a.id::text FROM psp_accounts AS a WHERE a.merchant_id = m.id AND a.status = 'active')
 FROM unnest($1::uuid[]) AS wanted (id)
 INNER JOIN api_keys AS k ON k.id = wanted.id
 INNER JOIN merchants AS m ON m.id = k.merchant_id
@@ -47,7 +46,7 @@ _MERCHANT = "SELECT id, name, kind, status, currency, psp FROM merchants WHERE i
 
 
 async def access(connection: Connection, key_ids: Sequence[UUID]) -> Sequence[Row]:
-    """Rows of `Access`, with the active accounts as two arrays: their PSPs and their ids."""
+    """Rows of `Access`, with each active account as a text of its PSP and its id."""
     return await connection.fetch(_ACCESS, key_ids)
 
 
