@@ -13,6 +13,12 @@ DEFAULT_KEY: Final = "sim_demo"
 """Any key that begins with `sim_` opens the simulator, so a merchant needs none of his own."""
 
 
+Name = Annotated[str, msgspec.Meta(pattern="^[!-~]{1,255}$")]
+"""An id, a reference, a type: what is looked up or kept as a key."""
+
+Amount = Annotated[int, msgspec.Meta(ge=0, le=999_999_999_999)]
+
+
 class Refusal(msgspec.Struct, frozen=True):
     """Why something was refused, in an error answer or on what was found later."""
 
@@ -33,17 +39,17 @@ class Refused(msgspec.Struct, frozen=True):
 class Authorization(msgspec.Struct, frozen=True):
     """How the authorization of a charge stands; `captured`: what was taken with it."""
 
-    id: str
+    id: Name
     status: str
-    amount: int
-    captured: int
+    amount: Amount
+    captured: Amount
 
 
 class Charge(msgspec.Struct, frozen=True):
     """A charge, which is one try at a payment."""
 
-    id: str
-    reference: str
+    id: Name
+    reference: Name
     currency: str
     authorization: Authorization
     redirect_url: str | None = None
@@ -53,23 +59,23 @@ class Charge(msgspec.Struct, frozen=True):
 class Operation(msgspec.Struct, frozen=True):
     """A capture, cancel or refund; without a `reference` it was made in the simulator's dashboard."""
 
-    id: str
+    id: Name
     kind: str
-    charge: str
+    charge: Name
     status: str
-    amount: int
+    amount: Amount
     currency: str
-    reference: str | None = None
+    reference: Name | None = None
     failure: Refusal | None = None
 
 
 class Dispute(msgspec.Struct, frozen=True):
     """A dispute of a charge; times in seconds since 1970."""
 
-    id: str
-    charge: str
+    id: Name
+    charge: Name
     status: str
-    amount: int
+    amount: Amount
     currency: str
     reason: str
     evidence_due: float
@@ -78,8 +84,8 @@ class Dispute(msgspec.Struct, frozen=True):
 class Event(msgspec.Struct, frozen=True):
     """The body of a webhook. `data` is a charge, an operation or a dispute, as the API shows it."""
 
-    id: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
-    type: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    id: Name
+    type: Name
     created_at: Annotated[datetime, msgspec.Meta(tz=True)]
     data: msgspec.Raw
 

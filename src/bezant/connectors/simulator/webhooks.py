@@ -50,7 +50,7 @@ def accept(
         raise WebhookRefused("signature_stale", f"signed more than {TOLERANCE_S} s from now")
     try:
         event = _decode(request.body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise WebhookRefused("invalid_request", str(error)) from error
     return (RawEvent(event_id=event.id, type=event.type, occurred_at=event.created_at, body=request.body),)
 
