@@ -114,43 +114,51 @@ def test_an_endpoint_that_was_away_for_a_while_is_back():
 
 
 def candidates(count: int, *, in_flight: int = 0, is_failing: bool = False, first: int = 0) -> list[Candidate]:
-    return [Candidate(UUID(int=first + n), in_flight, is_failing) for n in range(count)]
+    return [Candidate(UUID(int=first + n), in_flight, in_flight, is_failing) for n in range(count)]
+
+
+def quick(found: list[Candidate]) -> dict[UUID, bool]:
+    return {candidate.endpoint_id: True for candidate in found}
 
 
 def test_one_endpoint_gets_no_more_than_its_share_however_much_is_free():
     (one,) = candidates(1)
-    assert shares([one], (), 0, IN_FLIGHT_MAX) == {one.endpoint_id: ENDPOINT_IN_FLIGHT_MAX}
+    assert shares([one], quick([one]), 0, IN_FLIGHT_MAX) == {one.endpoint_id: ENDPOINT_IN_FLIGHT_MAX}
 
 
 def test_what_is_in_flight_counts():
     (one,) = candidates(1, in_flight=5)
-    assert shares([one], (), 0, IN_FLIGHT_MAX) == {one.endpoint_id: ENDPOINT_IN_FLIGHT_MAX - 5}
-    assert shares(candidates(1, in_flight=50), (), 0, IN_FLIGHT_MAX) == {}
+    assert shares([one], quick([one]), 0, IN_FLIGHT_MAX) == {one.endpoint_id: ENDPOINT_IN_FLIGHT_MAX - 5}
+    assert shares(candidates(1, in_flight=50), {}, 0, IN_FLIGHT_MAX) == {}
+    of_others = [Candidate(one.endpoint_id, 7, 0, is_failing=False)]
+    assert shares(of_others, {}, 0, IN_FLIGHT_MAX) == {one.endpoint_id: 1}
 
 
 def test_when_little_is_free_everybody_gets_one_before_anybody_gets_two():
-    assert set(shares(candidates(10), (), 0, 10).values()) == {1}
+    many = candidates(10)
+    assert set(shares(many, quick(many), 0, 10).values()) == {1}
 
 
-def test_failing_and_slow_endpoints_get_few_at_a_time():
-    failing, slow = candidates(1, is_failing=True), candidates(1, first=9)
-    given = shares([*failing, *slow], [slow[0].endpoint_id], 0, IN_FLIGHT_MAX)
-    assert set(given.values()) == {WEAK_IN_FLIGHT_MAX}
+def test_failing_slow_and_unknown_endpoints_get_few_at_a_time():
+    failing, slow, unknown = candidates(1, is_failing=True), candidates(1, first=9), candidates(1, first=19)
+    known = quick(failing) | {slow[0].endpoint_id: False}
+    given = shares([*failing, *slow, *unknown], known, 0, IN_FLIGHT_MAX)
+    assert list(given.values()) == [WEAK_IN_FLIGHT_MAX] * 3
 
 
 def test_a_thousand_hanging_endpoints_leave_half_of_the_slots_to_the_others():
     weak, healthy = candidates(1_000, is_failing=True), candidates(100, first=5_000)
-    given = shares([*weak, *healthy], (), 0, IN_FLIGHT_MAX)
+    given = shares([*weak, *healthy], quick(healthy), 0, IN_FLIGHT_MAX)
     assert sum(given.get(c.endpoint_id, 0) for c in weak) <= IN_FLIGHT_MAX // 2
     assert all(given.get(c.endpoint_id, 0) >= 1 for c in healthy)
-    later = shares([*weak, *healthy], (), IN_FLIGHT_MAX // 2, IN_FLIGHT_MAX // 2)
+    later = shares([*weak, *healthy], quick(healthy), IN_FLIGHT_MAX // 2, IN_FLIGHT_MAX // 2)
     assert not any(c.endpoint_id in later for c in weak)
     assert sum(later.values()) == IN_FLIGHT_MAX // 2
 
 
 @given(
     st.lists(
-        st.builds(Candidate, st.uuids(), st.integers(0, 12), st.booleans()),
+        st.builds(Candidate, st.uuids(), st.integers(0, 12), st.integers(0, 12), st.booleans()),
         max_size=60,
         unique_by=lambda c: c.endpoint_id,
     ),
@@ -158,9 +166,9 @@ def test_a_thousand_hanging_endpoints_leave_half_of_the_slots_to_the_others():
     st.integers(0, 300),
 )
 def test_no_share_is_ever_too_large(found: list[Candidate], weak_in_flight: int, free: int):
-    given_now = shares(found, (), weak_in_flight, free)
+    given_now = shares(found, quick(found), weak_in_flight, free)
     assert sum(given_now.values()) <= free
     for candidate in found:
         most = WEAK_IN_FLIGHT_MAX if candidate.is_failing else ENDPOINT_IN_FLIGHT_MAX
         share = given_now.get(candidate.endpoint_id, 0)
-        assert share <= max(0, most - candidate.in_flight)
+        assert share <= max(0, min(most - candidate.own, ENDPOINT_IN_FLIGHT_MAX - candidate.in_flight))

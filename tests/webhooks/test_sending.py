@@ -246,8 +246,6 @@ async def test_what_is_no_answer_is_a_failed_try_with_its_reason(raw: bytes, err
 async def test_answer_that_breaks_off_counts_by_its_status() -> None:
     tried = await says(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nthan")
     assert (tried.status, tried.error) == (200, None)
-    tried = await says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
-    assert (tried.status, tried.error) == (200, None)
 
 
 async def test_server_that_is_down_and_name_that_is_unknown_are_failed_tries() -> None:

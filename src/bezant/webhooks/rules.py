@@ -1,7 +1,7 @@
 """What is decided about deliveries: when to try again, whom to serve next, when to give an endpoint up. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -26,7 +26,7 @@ ENDPOINTS_MAX: Final = 16
 IN_FLIGHT_MAX: Final = 256
 ENDPOINT_IN_FLIGHT_MAX: Final = 8
 WEAK_IN_FLIGHT_MAX: Final = 2
-"""Requests at a time to an endpoint that fails or is slow."""
+"""Requests of a process at a time to an endpoint that fails, is slow, or of which it knows nothing yet."""
 
 SECRETS_MAX: Final = 5
 """Secrets of an endpoint that may sign at the same time."""
@@ -45,10 +45,14 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """An endpoint for which something is due. `only_manual`: it is disabled, only what was asked for goes there."""
+    """An endpoint for which something is due. `only_manual`: it is disabled, only what was asked for goes there.
+
+    `in_flight` are the requests of all processes to it, `own` those of this one.
+    """
 
     endpoint_id: UUID
     in_flight: int
+    own: int
     is_failing: bool
     only_manual: bool = False
 
@@ -96,21 +100,22 @@ def is_back(failing_since: datetime | None, now: datetime) -> bool:
     return failing_since is not None and now - failing_since >= HURRY_AFTER
 
 
-def shares(candidates: Sequence[Candidate], slow: Iterable[UUID], weak_in_flight: int, free: int) -> Mapping[UUID, int]:
+def shares(
+    candidates: Sequence[Candidate], is_quick: Mapping[UUID, bool], weak_in_flight: int, free: int
+) -> Mapping[UUID, int]:
     """How many deliveries each endpoint may start now; in turns, so that none fills the slots while others wait.
 
-    Endpoints that fail or are slow get few at a time and half of all slots in sum: however many there are of them, what
-    is healthy finds a slot.
+    Only an endpoint that is known to be quick gets its full share. Those that fail or are slow get half of all slots in
+    sum: however many there are of them, what is healthy finds a slot.
     """
-    slow = frozenset(slow)
     weak_free = max(0, IN_FLIGHT_MAX // 2 - weak_in_flight)
     room: dict[UUID, int] = {}
     weak: set[UUID] = set()
     for candidate in candidates:
-        is_weak = candidate.is_failing or candidate.endpoint_id in slow
-        most = WEAK_IN_FLIGHT_MAX if is_weak else ENDPOINT_IN_FLIGHT_MAX
-        room[candidate.endpoint_id] = max(0, most - candidate.in_flight)
-        if is_weak:
+        quick = None if candidate.is_failing else is_quick.get(candidate.endpoint_id)
+        room_here = (ENDPOINT_IN_FLIGHT_MAX if quick else WEAK_IN_FLIGHT_MAX) - candidate.own
+        room[candidate.endpoint_id] = max(0, min(room_here, ENDPOINT_IN_FLIGHT_MAX - candidate.in_flight))
+        if candidate.is_failing or quick is False:
             weak.add(candidate.endpoint_id)
     given = dict.fromkeys(room, 0)
     while free > 0:

@@ -6,7 +6,8 @@ answer. However slow a merchant's server is, it holds only its own few slots.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -32,7 +33,7 @@ from bezant.webhooks.states import Claimed, EndpointStatus
 LEASE_MARGIN_S: Final = 5.0
 _CANDIDATES_MAX: Final = 512
 _SLOW_S: Final = 2.0
-_SLOW_MAX: Final = 10_000
+_REMEMBERED_MAX: Final = 10_000
 _BEFORE_ALL: Final = UUID(int=0)
 
 _log = logger(__name__)
@@ -47,7 +48,15 @@ class _Order(msgspec.Struct, frozen=True):
     sealed: bytes
     event_id: str
     body: bytes
-    is_weak: bool
+    is_failing: bool
+
+
+class _Began(msgspec.Struct, frozen=True):
+    """A request in flight: where to, since when on the monotonic clock, and whether that endpoint was failing."""
+
+    endpoint_id: UUID
+    at_s: float
+    is_failing: bool
 
 
 class Deliverer:
@@ -68,8 +77,8 @@ class Deliverer:
         self._record = record
         self._metrics = metrics
         self._lease_s = sender.timeout_s + ANSWER_WAIT_S + LEASE_MARGIN_S
-        self._tasks: dict[asyncio.Task[None], bool] = {}
-        self._slow: set[UUID] = set()
+        self._tasks: dict[asyncio.Task[None], _Began] = {}
+        self._is_quick: dict[UUID, bool] = {}
         self._after = _BEFORE_ALL
         self._is_stopping = False
 
@@ -115,7 +124,7 @@ class Deliverer:
             reach("webhooks.after_claim")
         for order in orders:
             task = asyncio.create_task(self._deliver(order, began + LEASE_MARGIN_S / 2))
-            self._tasks[task] = order.is_weak
+            self._tasks[task] = _Began(order.claimed.endpoint_id, began, order.is_failing)
             task.add_done_callback(self._ended)
         self._metrics.in_flight = len(self._tasks)
         return len(orders)
@@ -124,9 +133,10 @@ class Deliverer:
         """Lease deliveries of these endpoints, each its share, and read what is to be sent."""
         async with self._database.transaction() as transaction:
             endpoints = {row[0]: row for row in await store.lock_endpoints(transaction, endpoint_ids)}
-            candidates = [_candidate(endpoints[e]) for e in endpoint_ids if e in endpoints]
+            own = Counter(began.endpoint_id for began in self._tasks.values())
+            candidates = [_candidate(endpoints[e], own[e]) for e in endpoint_ids if e in endpoints]
             only_manual = {c.endpoint_id: c.only_manual for c in candidates}
-            given = shares(candidates, self._slow, sum(self._tasks.values()), free)
+            given = shares(candidates, *self._pace(), free)
             if not given:
                 return []
             wanted = [(endpoint_id, share, only_manual[endpoint_id]) for endpoint_id, share in given.items()]
@@ -139,8 +149,7 @@ class Deliverer:
         for one in claimed:
             _, _, is_failing, url, key_id, sealed, _ = endpoints[one.endpoint_id]
             event = events[one.event_id]
-            is_weak = is_failing or one.endpoint_id in self._slow
-            orders.append(_Order(one, url, key_id, sealed, event.event_id, event.body, is_weak))
+            orders.append(_Order(one, url, key_id, sealed, event.event_id, event.body, is_failing))
         return orders
 
     async def _deliver(self, order: _Order, send_before: float) -> None:
@@ -168,14 +177,20 @@ class Deliverer:
             _log.warning("webhook_try_not_recorded", webhook_delivery_id=delivery, exc_info=True)
 
     def _remember(self, endpoint_id: UUID, latency_ms: int) -> None:
-        if latency_ms < _SLOW_S * 1000:
-            self._slow.discard(endpoint_id)
-            return
-        if len(self._slow) >= _SLOW_MAX:
-            self._slow.clear()
-        self._slow.add(endpoint_id)
+        if len(self._is_quick) >= _REMEMBERED_MAX:
+            self._is_quick.clear()
+        self._is_quick[endpoint_id] = latency_ms < _SLOW_S * 1000
+
+    def _pace(self) -> tuple[Mapping[UUID, bool], int]:
+        """Which endpoints are quick and which slow, also by what they have not answered yet; what the weak hold."""
+        slow_before = time.monotonic() - _SLOW_S
+        for began in self._tasks.values():
+            if began.at_s < slow_before:
+                self._is_quick[began.endpoint_id] = False
+        weak = sum(b.is_failing or self._is_quick.get(b.endpoint_id) is False for b in self._tasks.values())
+        return self._is_quick, weak
 
 
-def _candidate(row: Row) -> Candidate:
+def _candidate(row: Row, own: int) -> Candidate:
     endpoint_id, status, is_failing, _, _, _, in_flight = row
-    return Candidate(endpoint_id, in_flight, is_failing, status == EndpointStatus.DISABLED)
+    return Candidate(endpoint_id, in_flight, own, is_failing, status == EndpointStatus.DISABLED)
