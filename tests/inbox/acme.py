@@ -22,7 +22,7 @@ from bezant.psp.notices import (
     Webhooks,
 )
 
-BODY_MAX = 20_000
+BODY_MAX, CARELESS_BODY_MAX = 20_000, 30_000
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
@@ -95,7 +95,7 @@ def _dispute(ref: str) -> DisputeNotice:
 
 
 ACME = Webhooks(accept=accept, notices=notices, body_max_bytes=BODY_MAX)
-CARELESS = Webhooks(accept=accept, notices=notices, rereads=True, body_max_bytes=BODY_MAX)
+CARELESS = Webhooks(accept=accept, notices=notices, rereads=True, body_max_bytes=CARELESS_BODY_MAX)
 """Signs too little: whatever it tells is asked again."""
 
 WEBHOOKS = {"acme": ACME, "careless": CARELESS}

@@ -8,7 +8,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from tests.inbox.acme import AT, BODY_MAX, body_of, event, signature
+from tests.inbox.acme import AT, BODY_MAX, CARELESS_BODY_MAX, body_of, event, signature
 from tests.inbox.conftest import WEBHOOKS, Acme, beside
 from tests.support.platform import Answer, at_once, request
 from tests.support.proxy import open_proxy
@@ -75,9 +75,10 @@ def test_unknown_psps_and_accounts_are_not_found(deaf: Acme):
 
 
 def test_a_large_body_is_refused_before_it_is_looked_at(deaf: Acme):
-    refused(deaf.post(b" " * (BODY_MAX + 1)), 413, "content_too_large")
-    exact = ONE + b" " * (BODY_MAX - len(ONE))
-    assert deaf.post(exact).status == 200
+    for psp, limit in (("acme", BODY_MAX), ("careless", CARELESS_BODY_MAX)):
+        refused(deaf.post(b" " * (limit + 1), psp=psp, headers={"Acme-Signature": ""}), 413, "content_too_large")
+        exact = ONE + b" " * (limit - len(ONE))
+        assert deaf.post(exact, psp=psp).status == 200
 
 
 def test_what_is_verified_but_not_an_event_is_refused(deaf: Acme):

@@ -3,7 +3,7 @@
 What was answered with 200 is committed. Whatever happens before that, the PSP sends it again, and it is kept once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -43,8 +43,9 @@ class Arrival(msgspec.Struct, frozen=True):
 class Keep:
     """Keeps batches of arrivals, one statement each. Repeating a batch keeps nothing more."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, arrived: Callable[[], None]) -> None:
         self._database = database
+        self._arrived = arrived
 
     async def __call__(self, arrivals: Sequence[Arrival]) -> Sequence[int]:
         """How many events of each arrival are new."""
@@ -56,6 +57,8 @@ class Keep:
             reach("inbox.before_commit")
             new = await store.insert_new(connection, arriving)
         reach("inbox.after_commit")
+        if new:
+            self._arrived()
         counts: list[int] = []
         for arrival in arrivals:
             mine = new & arrival.events.keys()
@@ -79,12 +82,11 @@ class Receive:
     ) -> None:
         self._accounts = accounts
         self._metrics = metrics
-        self._arrived = arrived
         self._rate_per_s = rate_per_s
         self._rate_limit = RateLimit()
         self._now = now
         self._keep = Batcher[Arrival, int](
-            Keep(database), lambda arrival: _key(arrival.account), size_max=_BATCH_MAX, wait_max_s=WAIT_MAX_S
+            Keep(database, arrived), lambda arrival: _key(arrival.account), size_max=_BATCH_MAX, wait_max_s=WAIT_MAX_S
         )
 
     async def own(self, call: Call) -> Reply:
@@ -111,8 +113,6 @@ class Receive:
             raise
         self._metrics.received(account.psp, "accepted", new)
         self._metrics.received(account.psp, "duplicate", len(arrival.events) - new)
-        if new:
-            self._arrived()
         return _TAKEN
 
     def _verified(self, call: Call, account: Account) -> Arrival:
@@ -143,9 +143,9 @@ class Receive:
             raise RateLimited("rate_limited", text, retry_after_s=wait_s)
 
 
-def _key(account: Account) -> UUID:
+def _key(account: Account) -> Hashable:
     """What tells accounts apart: each has its own share of what is let in."""
-    return account.id or ids.digest_id(account.psp)
+    return account.id or account.psp
 
 
 def _kept_id(account: Account, event: RawEvent) -> UUID:

@@ -1,10 +1,9 @@
 """A token bucket per key, in this process: a second's worth of requests at once, then the key's rate."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from math import ceil
 from typing import Final
-from uuid import UUID
 
 from bezant.base.errors import RateLimited
 
@@ -17,9 +16,9 @@ class RateLimit:
     def __init__(self, clock: Callable[[], float] = time.monotonic, keys_max: int = _KEYS_MAX) -> None:
         self._clock = clock
         self._keys_max = keys_max
-        self._buckets: dict[UUID, tuple[float, float]] = {}
+        self._buckets: dict[Hashable, tuple[float, float]] = {}
 
-    def allow(self, key_id: UUID, rate_per_s: int) -> int | None:
+    def allow(self, key_id: Hashable, rate_per_s: int) -> int | None:
         """None if the key may send this request now, else the whole seconds to wait."""
         now = self._clock()
         bucket = self._buckets.get(key_id)
@@ -35,7 +34,7 @@ class RateLimit:
         self._buckets[key_id] = (tokens - 1, now)
         return None
 
-    def require(self, key_id: UUID, rate_per_s: int) -> None:
+    def require(self, key_id: Hashable, rate_per_s: int) -> None:
         """Raise `rate_limited` if the key may not send this request now."""
         retry_after_s = self.allow(key_id, rate_per_s)
         if retry_after_s is not None:
