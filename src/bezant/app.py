@@ -91,6 +91,7 @@ class Services:
             retention_days=settings.inbox_retention_days,
             committed=self.relay.wake,
         )
+        self.metrics.register(self.accounts)
         self.metrics.register(self.inbox.metrics)
         self.metrics.register(self.webhooks.metrics)
         jobs = (

@@ -9,7 +9,7 @@ from bezant.base.master_key import derived
 from bezant.base.sealed import Sealer
 from tests.support.accounts import OWN_KEY, SOMEBODY, Accountable, accountable
 from tests.support.databases import run
-from tests.support.platform import MASTER_KEY
+from tests.support.platform import MASTER_KEY, request
 from tests.support.verification import assert_verified, verified
 from tests.support.waiting import wait_until
 
@@ -32,6 +32,8 @@ def test_every_call_of_a_payment_goes_through_the_account_in_which_it_was_made(p
     lost = acme.create("pm_card_timeout_after", timeout_s=30)
     assert lost.status == 202
     assert acme.wait_for_status(lost["payment_id"], "captured")
+    never_arrived = acme.create("pm_card_500_before")
+    assert acme.wait_for_status(never_arrived["payment_id"], "captured")
     acme.do(acme.create(capture_strategy="manual")["payment_id"], "cancel")
     assert place.psp.keys() == {"sim_acme"}
     assert len([seen for seen in place.psp.requests if seen.method == "GET"]) >= 1
@@ -132,6 +134,8 @@ def test_an_account_whose_credentials_do_not_open_never_falls_back_to_the_platfo
         answer = acme.create()
         assert (answer.status, answer["pending_operation"]["reason"]) == (202, "unknown")
         assert place.psp.requests == []
+        metrics = request(f"{place.platform.apis[0].url}/metrics", "GET").body.decode()
+        assert "bezant_psp_accounts_unopened 1.0" in metrics
         (broken,) = run(verified(database_url)).broken
         assert broken.name == "sealed_rows_open"
         place.at_desk(lambda desk: desk.rotate_credentials("acme", {"api_key": "sim_acme"}, SOMEBODY, discard=True))

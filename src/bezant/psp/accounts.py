@@ -8,10 +8,13 @@ usable as it was before; one that never opened is not usable, and never stands f
 import asyncio
 import math
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from bezant.base.db import WAIT_MAX_S, Database, DatabaseError, DatabaseLost
 from bezant.base.log import logger
@@ -31,7 +34,7 @@ _OVERLAP: Final = timedelta(minutes=5)
 _log = logger(__name__)
 
 
-class Accounts:
+class Accounts(Collector):
     """Finds accounts by id, or by the name in the address of their webhooks."""
 
     def __init__(
@@ -50,7 +53,7 @@ class Accounts:
         self._by_id: dict[UUID, Endpoint] = {}
         self._by_name: dict[str, Endpoint] = {}
         self._rows: dict[UUID, store.AccountRow] = {}
-        self._closed_to_us: dict[UUID, store.AccountRow] = {}
+        self._unopened: dict[UUID, store.AccountRow] = {}
         self._reading = asyncio.Lock()
         self._read_at_s = -math.inf
         self._read_until: datetime | None = None
@@ -89,6 +92,14 @@ class Accounts:
         """Read what was changed; how many accounts are used otherwise than before. Raises DatabaseLost."""
         return await self._read_after(time.monotonic())
 
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """For Prometheus: the accounts that are not usable, or not as they stand in the database."""
+        yield GaugeMetricFamily(
+            "bezant_psp_accounts_unopened",
+            "Accounts whose stored secrets do not open with the master keys of this process.",
+            value=len(self._unopened),
+        )
+
     async def _read_after(self, moment_s: float) -> int:
         """Have a reading that began at or after this moment, be it one that others wait for already."""
         async with self._reading:
@@ -110,13 +121,13 @@ class Accounts:
             until = await store.database_time(connection)
             since = None if self._read_until is None else self._read_until - _OVERLAP
             rows = await store.changed_accounts(connection, since)
-        changed = sum([self._take(row) for row in [*self._closed_to_us.values(), *rows]])
+        changed = sum([self._take(row) for row in [*self._unopened.values(), *rows]])
         self._read_until = until
         return changed
 
     def _take(self, row: store.AccountRow) -> bool:
         known = self._rows.get(row.id)
-        is_open = row.id not in self._closed_to_us
+        is_open = row.id not in self._unopened
         if known is not None and is_open and (known.key_id, known.sealed) == (row.key_id, row.sealed):
             return False
         if row.psp not in self._connectors:
@@ -127,9 +138,9 @@ class Accounts:
         except SealBroken as broken:
             if is_open:
                 _log.error("psp_account_does_not_open", account=row.name, psp=row.psp, reason=str(broken))
-            self._closed_to_us[row.id] = row
+            self._unopened[row.id] = row
             return False
-        self._closed_to_us.pop(row.id, None)
+        self._unopened.pop(row.id, None)
         connector = self._connectors[row.psp]
         endpoint = Endpoint(
             connector,
