@@ -1,7 +1,7 @@
 """The whole product on Stripe's wire: `bezant serve`, the double of Stripe with its webhooks, and a shop."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -9,6 +9,7 @@ import pytest
 
 from bezant.audit.record import By
 from bezant.psp.account_secrets import AccountSecrets
+from bezant.psp.desk import AccountDesk
 from tests.connectors.stripe.stripe_support import KEY, Json
 from tests.support.accounts import at_desk
 from tests.support.databases import run
@@ -18,8 +19,6 @@ from tests.support.stripe_wire.client import running_stripe_wire
 from tests.support.stripe_wire.faults import Fault
 from tests.support.verification import assert_verified
 from tests.support.waiting import wait_until
-
-TEA = "acct_1Tea"
 
 
 class Dashboard:
@@ -133,7 +132,7 @@ def test_life_of_a_payment_is_booked_once_though_it_is_told_many_times(
 
 
 @pytest.mark.parametrize("verb", ["capture", "cancel"])
-def test_webhooks_alone_tell_what_a_lost_reply_did_not(stripe: Dashboard, shop: Merchant, verb: str) -> None:
+def test_lost_reply_is_made_good(stripe: Dashboard, shop: Merchant, verb: str) -> None:
     stripe.fault(Fault.LOST, "POST /v1/payment_intents$")
     stripe.fault(Fault.DOWN, "GET /v1/payment_intents/search")
     payment = pay(shop)
@@ -223,21 +222,36 @@ def test_held_back_shuffled_and_repeated_events_make_one_effect(
         assert journals(shop, payment) == ["capture", "refund", "refund"]
 
 
-def test_merchant_with_a_connected_account_is_paid_there(installation: Installation, stripe: Dashboard) -> None:
-    platform = installation.platform
-    shop = platform.merchant()
-    secret = stripe.hook(f"{platform.apis[0].url}/internal/webhooks/psp/stripe/tea", connect="true")
-    secrets = AccountSecrets({"secret_key": KEY, "connected_account": TEA}, (secret,))
-    by = By("os:tests", "as the test wants it")
-    url = platform.database_url
-    run(at_desk(url, lambda desk: desk.create("tea", "stripe", shop.merchant_id, secrets, by)))
-    payment = wait_until(lambda: _paid(shop), 10)
-    theirs = stripe.call("GET", f"payment_intents/{payment['psp_reference']}", account=TEA)
-    assert theirs["status"] == "requires_capture"
-    assert shop.do(payment["payment_id"], "capture").json["status"] == "captured"
-    form = {"payment_intent": payment["psp_reference"], "amount": "700"}
-    stripe.call("POST", "refunds", form, account=TEA)
-    wait_until(lambda: shop.payment(payment["payment_id"])["amounts"]["refunded"] == 700)
+def test_merchants_with_connected_accounts_are_paid_there_and_hear_of_their_own(
+    installation: Installation, stripe: Dashboard
+) -> None:
+    platform, by = installation.platform, By("os:tests", "as the test wants it")
+    shops: list[tuple[Merchant, str]] = []
+    for name, connected in (("tea", "acct_1Tea"), ("coffee", "acct_1Coffee")):
+        shop = platform.merchant()
+        secret = stripe.hook(f"{platform.apis[0].url}/internal/webhooks/psp/stripe/{name}", connect="true")
+        secrets = AccountSecrets({"secret_key": KEY, "connected_account": connected}, (secret,))
+        create = _creating(name, shop.merchant_id, secrets, by)
+        run(at_desk(platform.database_url, create))
+        shops.append((shop, connected))
+    for shop, connected in shops:
+        payment = wait_until(lambda s=shop: _paid(s), 10)
+        theirs = stripe.call("GET", f"payment_intents/{payment['psp_reference']}", account=connected)
+        assert theirs["status"] == "requires_capture"
+        assert shop.do(payment["payment_id"], "capture").json["status"] == "captured"
+        form = {"payment_intent": payment["psp_reference"], "amount": "700"}
+        stripe.call("POST", "refunds", form, account=connected)
+        wait_until(lambda s=shop, p=payment: s.payment(p["payment_id"])["amounts"]["refunded"] == 700)
+    installation.settled()
+    query = "SELECT count(DISTINCT psp_account_id), count(DISTINCT event_id), count(*) FROM inbox_events {}"
+    ((accounts, events, rows),) = platform.sql(query.format("WHERE psp_account_id IS NOT NULL"))
+    assert (accounts, events) == (2, rows)
+
+
+def _creating(
+    name: str, merchant_id: str, secrets: AccountSecrets, by: By
+) -> Callable[[AccountDesk], Coroutine[Any, Any, object]]:
+    return lambda desk: desk.create(name, "stripe", merchant_id, secrets, by)
 
 
 def _paid(shop: Merchant) -> Any:

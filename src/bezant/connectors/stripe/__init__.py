@@ -17,7 +17,8 @@ How an unknown outcome is resolved, and how far that goes:
   (https://docs.stripe.com/search): only a call that is still running at Stripe can be missed, for `RUNNING_MAX_S`.
 
 Webhooks: an endpoint of API version 2025-03-31 or newer, best the one that the calls are pinned to, with the events
-that `events.py` reads. With a connected account, the platform's endpoint for connected accounts.
+that `events.py` reads. For each connected account an endpoint for connected accounts of the platform, at the address of
+that account here: Stripe tells each of them of all connected accounts, and each takes its own.
 
 A customer's action: where the payment has a `return_url` Stripe gives a page, sends the customer back there, and has
 then decided; the PaymentIntent is read. Without one there is nowhere to send the customer: declined.

@@ -40,7 +40,11 @@ class _Envelope(msgspec.Struct, frozen=True):
 def accept(
     request: WebhookRequest, secrets: Sequence[str], credentials: Credentials, now: datetime
 ) -> Sequence[RawEvent]:
-    """The event of a request that one of the secrets has signed, a short time ago, for this account."""
+    """The event of a request that one of the secrets has signed, a short time ago, for this account.
+
+    Stripe tells each endpoint for connected accounts of all of them: what is another's comes to that one's address too,
+    and nothing of it is kept here.
+    """
     signed_at = _verified(request, secrets)
     if abs(now.timestamp() - signed_at) > TOLERANCE_S:
         raise WebhookRefused("signature_stale", "the request was signed more than five minutes ago, or in the future")
@@ -49,8 +53,10 @@ def accept(
     except msgspec.DecodeError as fault:
         raise WebhookRefused("invalid_request", f"not an event of Stripe's: {fault}") from fault
     expected = credentials.fields.get(CONNECTED_ACCOUNT) or None
-    if event.account != expected:
+    if (event.account is None) != (expected is None):
         raise WebhookRefused("invalid_request", f"an event of {event.account or 'the platform itself'}")
+    if event.account != expected:
+        return ()
     at = event.created if isinstance(event.created, datetime) else datetime.fromtimestamp(event.created, UTC)
     return (RawEvent(event_id=event.id, type=event.type, occurred_at=at.astimezone(UTC), body=request.body),)
 
@@ -60,7 +66,8 @@ def _verified(request: WebhookRequest, secrets: Sequence[str]) -> int:
     fields = [field.partition("=") for field in request.headers.get(HEADER, "").split(",")]
     times = [value for name, _, value in fields if name == "t"]
     signatures = [value.encode("utf-8", "replace") for name, _, value in fields if name == "v1"]
-    if len(times) != 1 or not _SIGNED_AT.fullmatch(times[0]) or not signatures:
+    is_whole = all(equals for _, equals, _ in fields)
+    if not is_whole or len(times) != 1 or not _SIGNED_AT.fullmatch(times[0]) or not signatures:
         raise WebhookRefused("signature_invalid", "the Stripe-Signature header is missing or cannot be read")
     signed = times[0].encode() + b"." + request.body
     for secret in secrets:
