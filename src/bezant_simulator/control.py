@@ -123,7 +123,7 @@ def answer(world: World, request: HttpRequest) -> Reply:
                 return dashboard.answer(world, request, parts)
             case _:
                 return dashboard.nothing_here()
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         return wire.error_reply(400, "invalid_request", "invalid_request", str(error))
 
 
@@ -149,7 +149,7 @@ def _set(world: World, request: HttpRequest) -> Reply:
     try:
         changes = msgspec.json.decode(request.body, type=dict[str, object])
         world.settings = msgspec.convert({**msgspec.structs.asdict(world.settings), **changes}, Settings)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         return wire.error_reply(400, "invalid_request", "invalid_settings", str(error))
     world.courier.retarget()
     return _reply(world.settings)

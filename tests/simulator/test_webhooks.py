@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -274,6 +275,13 @@ async def test_an_event_of_any_type_can_be_sent(psp: Client, receiver: Receiver)
     (told,) = await receiver.wait_for("payout.paid", "po_1")
     assert told.json == sent.body
     assert is_signed(told, WEBHOOK_SECRET)
+
+
+async def test_nesting_without_end_is_a_bad_request(psp: Client) -> None:
+    body = b'{"type": "some.thing", "data": {"x": ' + b"[" * 60_000
+    for path in ("/_simulator/events", "/_simulator/settings"):
+        async with aiohttp.request("POST", psp.url + path, data=body) as answer:
+            assert answer.status == 400
 
 
 async def test_an_event_can_be_sent_again_with_the_same_bytes(psp: Client, receiver: Receiver) -> None:
