@@ -17,7 +17,7 @@ CHECKS: Final = (
     ),
     Check(
         "keys_lead_somewhere",
-        "Each key in flight has its attempt; each other one that answers has a payment with an outcome.",
+        "Each key in flight has its attempt; each other one of a payment's that answers has a payment with an outcome.",
         KEY,
         store.KEY_LEADS_NOWHERE,
     ),

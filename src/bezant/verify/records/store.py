@@ -14,15 +14,15 @@ WHERE uuid_send(k.id) <> substring(sha256(convert_to(concat_ws(
 """
 
 # What is in flight has an attempt, whose outcome ends it; what shows the current state has a payment to show.
+# What is done to webhook endpoints is one transaction with its key, and concerns no payment.
 KEY_LEADS_NOWHERE = """
 SELECT k.id, format('%s, payment %s, attempt %s', k.mode, p.id, a.id)
 FROM idempotency_keys AS k
 LEFT JOIN payments AS p ON p.id = k.payment_id AND p.merchant_id = k.merchant_id
 LEFT JOIN payment_attempts AS a ON a.id = k.attempt_id AND a.merchant_id = k.merchant_id
-WHERE (k.mode = 'in_flight' AND a.id IS NULL) OR (k.mode <> 'stored' AND p.id IS NULL)
-    OR (k.mode = 'stored' AND k.reply_status = 200 AND (
-        p.id IS NULL OR a.status IN ('sending', 'pending', 'unknown')
-    ))
+WHERE (k.mode = 'in_flight' AND a.id IS NULL)
+    OR (p.id IS NULL AND (k.mode <> 'stored' OR k.reply_status = 200) AND k.operation NOT LIKE '%/webhook\\_%')
+    OR (k.mode = 'stored' AND k.reply_status = 200 AND a.status IN ('sending', 'pending', 'unknown'))
     OR a.payment_id <> k.payment_id
 """
 
