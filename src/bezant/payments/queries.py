@@ -148,7 +148,12 @@ def _attempt_item(attempt: Attempt) -> TimelineItem:
         attempt.amount_minor,
         attempt.detail,
         decode_failure(attempt.failure),
-        data={"origin": attempt.origin, "psp": attempt.psp, "psp_reference": attempt.psp_reference},
+        data={
+            "origin": attempt.origin,
+            "psp": attempt.psp,
+            "psp_reference": attempt.psp_reference,
+            "told_by": None if attempt.told_by is None else ids.show(ids.INBOX_EVENT, attempt.told_by),
+        },
     )
 
 
