@@ -70,6 +70,7 @@ async def test_event_of_an_open_transaction_is_waited_for_and_not_skipped(databa
             assert younger.xid > older.xid
             await author.write(younger, fast)
         assert await relay.run(sink) == 0
+    await author.until_shown(older, younger)
     assert await tell_all(relay, sink) == 2
     assert [envelope.key for envelope in sink.taken] == [ids.show(ids.PAYMENT, each) for each in (slow, fast)]
 
@@ -140,7 +141,7 @@ async def test_stuck_sink_does_not_hold_back_another(database: Database, author:
     await schedule.close(5)
     await relay.close()
     assert names_of(stuck.bodies()) == names_of(healthy.bodies()) == author.said
-    assert not any(view.failures for view in await of(database, stuck))
+    assert not any(view.last_error for view in await of(database, stuck))
 
 
 async def test_what_is_refused_holds_back_its_own_shard_alone(database: Database, author: Author) -> None:
@@ -162,6 +163,25 @@ async def test_what_is_refused_holds_back_its_own_shard_alone(database: Database
     assert await relay.run(sink) == 0, "it is tried again before its time"
     async with database.connection() as connection:
         await connection.execute("UPDATE outbox_cursors SET next_try_at = now()")
+    await tell_all(relay, sink)
+    assert names_of(sink.bodies()) == author.said
+
+
+async def test_what_lies_before_a_refused_event_is_told_and_nothing_behind_it(
+    database: Database, author: Author
+) -> None:
+    sink = KeepingSink()
+    before, bad, behind = (type(each)(int=each.int & ~0xF) for each in (ids.new_id(), ids.new_id(), ids.new_id()))
+    await author.say(*[before] * 37)
+    await author.say(bad)
+    await author.say(behind, before)
+    sink.refused.add(ids.show(ids.PAYMENT, bad))
+    relay = relay_of(database, sink)
+    for _ in range(24):
+        await relay.run(sink)
+    assert await delivered(database, sink) == 37
+    assert set(names_of(sink.bodies())) == {ids.show(ids.PAYMENT, before)}
+    sink.refused.clear()
     await tell_all(relay, sink)
     assert names_of(sink.bodies()) == author.said
 

@@ -12,6 +12,7 @@ from bezant.base import ids
 from bezant.base.db import Database, Transaction
 from bezant.outbox.append import Event, append
 from bezant.sinks.contract import Envelope, SinkUnavailable
+from tests.support.waiting import wait_until_async
 
 
 class Author:
@@ -23,9 +24,24 @@ class Author:
         self.said: dict[str, list[str]] = defaultdict(list)
 
     async def say(self, *of: UUID | None, kind: str = "payment.captured", times: int = 1) -> None:
-        """In one transaction, `times` events of each payment; of None: of the merchant itself."""
+        """In one transaction, `times` events of each payment; of None: of the merchant itself.
+
+        Returns once they are shown: that waits for all that is open on the server, in other tests' databases too.
+        """
         async with self.database.transaction() as transaction:
             await self.write(transaction, *of, kind=kind, times=times)
+        await self.until_shown(transaction)
+
+    async def until_shown(self, *transactions: Transaction) -> None:
+        """Wait until no transaction is open that began before one of these ended."""
+        last = max(transaction.xid for transaction in transactions)
+
+        async def is_shown() -> bool:
+            async with self.database.connection() as connection:
+                xmin = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+                return await connection.fetchval(xmin) > last
+
+        await wait_until_async(is_shown, 30)
 
     async def write(
         self, transaction: Transaction, *of: UUID | None, kind: str = "payment.captured", times: int = 1

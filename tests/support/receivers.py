@@ -24,26 +24,35 @@ _WAIT_S = 60.0
 
 
 class Wire:
-    """A sink and the receiver behind it. `again()` makes another sink to the same receiver."""
+    """A sink and the receiver behind it, at an `address`. `again()` makes another sink to the same receiver."""
 
-    def __init__(self, again: Callable[[], Sink], receive: Receive) -> None:
+    def __init__(self, again: Callable[[], Sink], receive: Receive, address: str = "") -> None:
         self.again = again
         self.receive = receive
+        self.address = address
         self.sink = again()
 
 
+class KafkaWire(Wire):
+    """To a topic; what was read is at hand as it came."""
+
+    def __init__(self, again: Callable[[], Sink], reader: "KafkaReader", topic: str) -> None:
+        super().__init__(again, reader.receive, topic)
+        self.reader = reader
+
+
 @contextlib.asynccontextmanager
-async def kafka_wire(servers: str, partitions: int = 4, replicas: int = 1) -> AsyncIterator[Wire]:
+async def kafka_wire(servers: str, partitions: int = 4, replicas: int = 1) -> AsyncIterator[KafkaWire]:
     """A topic of its own."""
     topic = f"events-{uuid4().hex}"
     await asyncio.to_thread(make_topic, servers, topic, partitions, replicas)
-    consumer = KafkaReader(servers, topic)
-    wire = Wire(lambda: KafkaSink(servers, topic), consumer.receive)
+    reader = KafkaReader(servers, topic)
+    wire = KafkaWire(lambda: KafkaSink(servers, topic), reader, topic)
     try:
         yield wire
     finally:
         await wire.sink.close()
-        await asyncio.to_thread(consumer.close)
+        await asyncio.to_thread(reader.close)
 
 
 def make_topic(servers: str, topic: str, partitions: int, replicas: int) -> None:
@@ -96,7 +105,7 @@ async def rabbitmq_wire(url: str) -> AsyncIterator[Wire]:
     """An exchange and a quorum queue of its own."""
     exchange = f"events-{uuid4().hex}"
     reader = RabbitMqReader(url, exchange)
-    wire = Wire(lambda: RabbitMqSink(url, exchange, exchange), reader.receive)
+    wire = Wire(lambda: RabbitMqSink(url, exchange, exchange), reader.receive, exchange)
     await wire.sink.publish([])  # which declares the queue, before anybody reads
     try:
         yield wire

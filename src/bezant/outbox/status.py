@@ -13,7 +13,10 @@ COUNT_MAX = 10_000
 
 
 class CursorView(msgspec.Struct, frozen=True):
-    """One shard of a sink. `waiting` stops counting at COUNT_MAX; `lag_s` is the age of the oldest one waiting."""
+    """One shard of a sink. `waiting` stops counting at COUNT_MAX; `lag_s` is the age of the oldest one waiting.
+
+    `failures` fall by one with each success; `last_error` is gone after the first.
+    """
 
     sink: str
     shard: int
@@ -48,7 +51,7 @@ async def cursors(
     for row in rows:
         sink, shard, delivered, waiting, lag_s, is_held, failures, next_try_at, last_error = row
         view = CursorView(
-            sink, shard, delivered, waiting, lag_s, is_held, failures, next_try_at if failures else None, last_error
+            sink, shard, delivered, waiting, lag_s, is_held, failures, next_try_at if last_error else None, last_error
         )
         views.append(view)
     return views
@@ -59,7 +62,7 @@ def by_sink(views: Sequence[CursorView]) -> list[SinkView]:
     found: list[SinkView] = []
     for sink in dict.fromkeys(view.sink for view in views):
         shards = [view for view in views if view.sink == sink]
-        failing = sorted((v for v in shards if v.failures), key=lambda v: v.failures)
+        failing = sorted((v for v in shards if v.last_error), key=lambda v: v.failures)
         found.append(
             SinkView(
                 sink=sink,

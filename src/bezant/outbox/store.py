@@ -58,24 +58,26 @@ WITH free AS (
 )
 UPDATE outbox_cursors AS c SET holder = $2, lease_until = clock_timestamp() + make_interval(secs => $4)
 FROM free WHERE c.sink = $1 AND c.shard = free.shard
-RETURNING c.shard, c.tx, c.position, c.event_id
+RETURNING c.shard, c.tx, c.position, c.event_id, c.failures
 """
 
+# What fails is tried again in halves, and doubles with what is taken: an event that is refused stops only what is
+# behind it, and a receiver that has room for a few gets a few.
 _UNTOLD = f"""
-SELECT c.shard, e.* FROM unnest($1::smallint[], $2::bigint[], $3::integer[], $4::uuid[])
-    WITH ORDINALITY AS c (shard, tx, position, id, n)
+SELECT c.shard, e.* FROM unnest($1::smallint[], $2::bigint[], $3::integer[], $4::uuid[], $5::integer[])
+    WITH ORDINALITY AS c (shard, tx, position, id, failures, n)
 CROSS JOIN LATERAL (
     SELECT {_COLUMNS} FROM outbox_events AS e
     WHERE e.shard = c.shard AND (e.tx, e.position, e.id) > (c.tx, c.position, c.id) AND e.tx < {_XMIN}
-    ORDER BY e.tx, e.position, e.id LIMIT $5
+    ORDER BY e.tx, e.position, e.id LIMIT greatest(1, $6::integer >> c.failures)
 ) AS e
 ORDER BY c.n, e.tx, e.position, e.id
 """
 
 _ADVANCE = """
 UPDATE outbox_cursors AS c SET tx = d.tx, position = d.position, event_id = d.event_id,
-    delivered = c.delivered + d.count, failures = 0, next_try_at = '-infinity', last_error = NULL,
-    holder = NULL, lease_until = '-infinity', updated_at = clock_timestamp()
+    delivered = c.delivered + d.count, failures = greatest(0, c.failures - 1), last_error = NULL,
+    next_try_at = '-infinity', holder = NULL, lease_until = '-infinity', updated_at = clock_timestamp()
 FROM unnest($3::smallint[], $4::bigint[], $5::integer[], $6::uuid[], $7::integer[])
     AS d (shard, tx, position, event_id, count)
 WHERE c.sink = $1 AND c.shard = d.shard AND c.holder = $2 AND c.lease_until > clock_timestamp()
@@ -83,10 +85,10 @@ RETURNING c.shard
 """
 
 _BACK_OFF = """
-UPDATE outbox_cursors AS c SET failures = c.failures + 1, last_error = left($4, 500), holder = NULL,
+UPDATE outbox_cursors AS c SET failures = least(c.failures + 1, 16), last_error = left($4, 500), holder = NULL,
     lease_until = '-infinity', updated_at = clock_timestamp(),
     next_try_at = clock_timestamp() + make_interval(
-        secs => least($6::float8, $5::float8 * 2 ^ least(c.failures, 30)) * (0.8 + 0.4 * random())
+        secs => least($6::float8, $5::float8 * 2 ^ c.failures) * (0.8 + 0.4 * random())
     )
 WHERE c.sink = $1 AND c.holder = $2 AND c.shard = ANY($3::smallint[])
 """
@@ -170,18 +172,20 @@ async def make_cursors(connection: Connection, sinks: Sequence[str], shards: int
 async def take_shards(
     transaction: Transaction, sink: str, holder: UUID, shards_max: int, lease_s: float
 ) -> Sequence[Row]:
-    """Lease free shards that have something to tell, those served longest ago first: (shard, tx, position, id)."""
+    """Lease free shards that have something to tell, those served longest ago first.
+
+    Rows of (shard, tx, position, id, failures so far).
+    """
     await transaction.connection.execute(_NO_HURRY)
     return await transaction.connection.fetch(_TAKE_SHARDS, sink, holder, shards_max, lease_s)
 
 
 async def untold(transaction: Transaction, cursors: Sequence[Row], limit: int) -> Sequence[Row]:
-    """Of each (shard, tx, position, id) the next `limit` events that no open transaction can still precede.
+    """Of each row of `take_shards` the next events that no open transaction can still precede, at most `limit`.
 
     Rows of (shard, id, merchant, payment, type, tx, position, data, created_at), each shard's in order.
     """
-    shards, txs, positions, event_ids = zip(*cursors, strict=True)
-    return await transaction.connection.fetch(_UNTOLD, shards, txs, positions, event_ids, limit)
+    return await transaction.connection.fetch(_UNTOLD, *zip(*cursors, strict=True), limit)
 
 
 async def advance(

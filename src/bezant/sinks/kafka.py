@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -38,6 +37,8 @@ _HEADERS: Final[list[tuple[str, str | bytes | None]]] = [
 ]
 _ACKNOWLEDGED_MAX_S: Final = 8.0
 _POLL_S: Final = 0.2
+_log: Final = logging.getLogger("bezant.sinks.kafka.client")
+_log.addFilter(lambda line: "CONFWARN" not in line.getMessage())  # of settings that are meant as they are
 _LOOK_S: Final = 0.02
 _CLOSE_S: Final = 5.0
 
@@ -64,7 +65,7 @@ class KafkaSink:
     async def publish(self, envelopes: Sequence[Envelope]) -> None:
         """Produce the batch; all replicas in sync have it when this returns."""
         client = self._client = self._client or _Client(self._settings)
-        batch = _Batch(len(envelopes))
+        batch = client.batch(len(envelopes))
         try:
             for envelope in envelopes:
                 client.producer.produce(
@@ -82,6 +83,8 @@ class KafkaSink:
         except BaseException:
             self._discard(client)
             raise
+        finally:
+            client.batches.discard(batch)
         client.trouble = ""
 
     async def close(self) -> None:
@@ -112,15 +115,21 @@ class _Batch:
         """Of one message."""
         self._left -= 1
         if error is not None or not self._left:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(self._settle, error)
+            self.end(None if error is None else KafkaException(error))
 
-    def _settle(self, error: KafkaError | None) -> None:
+    def end(self, error: KafkaException | None) -> None:
+        """From another thread: it is acknowledged, or has failed."""
+        try:
+            self._loop.call_soon_threadsafe(self._settle, error)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            return
+
+    def _settle(self, error: KafkaException | None) -> None:
         if self.acknowledged.done():
             return
         if error is not None:
-            self.acknowledged.set_exception(KafkaException(error))
-        elif not self._left:
+            self.acknowledged.set_exception(error)
+        else:
             self.acknowledged.set_result(None)
 
 
@@ -129,12 +138,17 @@ class _Client:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.trouble = ""
-        self.producer = Producer(
-            {**settings, "error_cb": self._on_error}, logger=logging.getLogger("bezant.sinks.kafka.client")
-        )
+        self.batches: set[_Batch] = set()
+        self.producer = Producer({**settings, "error_cb": self._on_error}, logger=_log)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="kafka", daemon=True)
         self._thread.start()
+
+    def batch(self, count: int) -> _Batch:
+        """A batch that hears of this producer's end."""
+        batch = _Batch(count)
+        self.batches.add(batch)
+        return batch
 
     def stop(self) -> None:
         """Send nothing more; what is left is told to have failed."""
@@ -149,10 +163,15 @@ class _Client:
         self._thread.join(timeout_s)
 
     def _listen(self) -> None:
-        while not self._stopping.is_set():
-            self.producer.poll(_POLL_S)
-        self.producer.purge()
-        self.producer.flush(_CLOSE_S)
+        end = KafkaException(KafkaError(KafkaError._PURGE_QUEUE))  # noqa: SLF001 - the library's public name for it
+        try:
+            while not self._stopping.is_set():
+                self.producer.poll(_POLL_S)
+        except KafkaException as fatal:  # a gap would come: this producer sends nothing more
+            end = fatal
+        self.producer.purge(blocking=False)
+        for batch in list(self.batches):
+            batch.end(end)
 
     def _on_error(self, error: KafkaError) -> None:
         self.trouble = error.str()

@@ -25,6 +25,7 @@ _CLOSE_S: Final = 2.0
 _PIECE: Final = 256
 _PERSISTENT: Final = 2
 _CONTENT_TYPE: Final = "application/cloudevents+json"
+_Said = asyncio.Future[None]
 
 
 class RabbitMqSink:
@@ -120,7 +121,7 @@ class _Line:
         As the channel's `basic_publish` does for one message, for many at once: a fifth of the cost.
         """
         channel = self._channel
-        all_said: asyncio.Future[None] = channel.create_future()
+        all_said = cast(_Said, channel.create_future())
         wave = _Wave(len(envelopes), all_said)
         async with channel.lock:
             for begin in range(0, len(envelopes), _PIECE):
@@ -131,7 +132,7 @@ class _Line:
                     channel.confirmations[channel.delivery_tag] = cast(ConfirmationType, wave)
                     if self._mandatory:  # by its id the channel knows a message that was sent back
                         channel.message_id_delivery_tag[envelope.event_id] = channel.delivery_tag
-                sent: asyncio.Future[None] = channel.create_future()
+                sent = cast(_Said, channel.create_future())
                 await channel.write_queue.put(ChannelFrame.marshall(channel.number, frames, sent))
                 await sent
         await all_said
@@ -159,7 +160,7 @@ class _Line:
 class _Wave:
     """Stands in the channel's table for each message of a wave, where it hears the broker's word on it."""
 
-    def __init__(self, left: int, all_said: "asyncio.Future[None]") -> None:
+    def __init__(self, left: int, all_said: "_Said") -> None:
         self._left = left
         self._all_said = all_said
         self.refusal: BaseException | None = None

@@ -73,7 +73,7 @@ class _Writing:
         error: OSError | None = None
         try:
             while self._written < len(self._lines) and not self._stopping.is_set():
-                if _has_room(self._descriptor):
+                if _has_room(self._descriptor) and not self._stopping.is_set():
                     self._written += os.write(self._descriptor, self._piece())
         except OSError as caught:
             error = caught
