@@ -49,7 +49,7 @@ async def dashboard(stripe_wire_url: str) -> AsyncIterator[Wire]:
 
 @pytest_asyncio.fixture
 async def shop(stripe_wire_url: str) -> AsyncIterator[Shop]:
-    made = Shop(stripe_wire_url, None, 0.4)
+    made = Shop(stripe_wire_url, None, 1.0)
     yield made
     await made.transport.close()
 

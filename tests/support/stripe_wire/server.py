@@ -19,7 +19,7 @@ from tests.support.stripe_wire.keys import Keys
 from tests.support.stripe_wire.objects import API_VERSION, encode, new_id
 from tests.support.stripe_wire.refusals import Json, Refusal, forbidden, invalid, unauthorized
 
-SLOW_S: Final = 0.5
+SLOW_S: Final = 1.3
 CONNECTED: Final = frozenset({"acct_1Tea", "acct_1Coffee"})
 """Accounts that have given the platform's key access to them."""
 
