@@ -3,7 +3,6 @@
 import gc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from uuid import UUID
 
 from litestar import Litestar
 from prometheus_client import CollectorRegistry
@@ -34,7 +33,6 @@ from bezant.payments.render import ClientSecrets
 from bezant.payments.service import Payments
 from bezant.psp.accounts import REFRESHED_EVERY_S, Accounts
 from bezant.psp.call import Caller, Endpoint, HttpTransport, Transport
-from bezant.psp.contract import Ask, Outcome
 from bezant.psp.notices import Notice
 from bezant.psp.registry import endpoints
 from bezant.sinks.configured import configured_sinks
@@ -85,7 +83,7 @@ class Services:
             accounts=self._account,
             webhooks={c.manifest.name: c.webhooks for c in CONNECTORS},
             handlers={Notice: self.payments.facts},
-            ask=self._ask,
+            ask=self.payments.ask_again,
             ask_timeout_s=settings.psp_timeout_s,
             rate_per_s=settings.inbox_rate_limit_per_s,
             retention_days=settings.inbox_retention_days,
@@ -135,9 +133,6 @@ class Services:
             secrets=endpoint.webhook_secrets,
             credentials=endpoint.credentials,
         )
-
-    async def _ask(self, psp: str, account_id: UUID | None, ask: Ask) -> Outcome:
-        return (await self.caller.fetch(psp, ask, account_id)).outcome
 
     async def ready(self) -> None:
         """Whether requests can be served: the database answers and has this version's schema."""

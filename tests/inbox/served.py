@@ -85,9 +85,9 @@ class World:
             return []
         return [effect for effect in effects if effect is not None]
 
-    async def ask(self, psp: str, account_id: UUID | None, ask: Ask) -> Outcome:
+    async def ask(self, psp: str, account_id: UUID | None, reread: Reread) -> Outcome:
         """What the PSP answers now."""
-        ref = ask.operation_reference or ""
+        ref = reread.ask.operation_reference or ""
         await self._execute("INSERT INTO acme_asked VALUES ($1, $2)", ref, str(account_id))
         word = await self._answer(ref)
         if word == "hang":

@@ -47,7 +47,7 @@ def test_the_worst_effect_decides_and_nothing_is_applied_in_part(effects: tuple[
 
 def test_asking_is_no_try_and_leases_the_event():
     fate = fate_of(kept(3), [APPLIED, REREAD], 30, was_asked=False)
-    assert (fate.tries, fate.wait_s, fate.asks, fate.payment) == (3, 30, {1: ASK}, PAYMENT)
+    assert (fate.tries, fate.wait_s, fate.asks, fate.payment) == (3, 30, {1: REREAD}, PAYMENT)
 
 
 def test_what_was_asked_once_is_not_asked_again_at_once():

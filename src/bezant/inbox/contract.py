@@ -93,8 +93,8 @@ event at a time, so that only those at fault wait.
 Handlers = Mapping[type[Notice] | type[DisputeNotice], Handler]
 """Who handles which notices. An event with a notice of a class that is missing stands aside until it is there."""
 
-AskPsp = Callable[[str, UUID | None, Ask], Awaitable[Outcome]]
-"""The outcome of what is asked, as an account (None: the platform's own) of a PSP shows it now. Moves no money.
+AskPsp = Callable[[str, UUID | None, Reread], Awaitable[Outcome]]
+"""The outcome of what is to be asked, as an account (None: the platform's own) of a PSP shows it now. Moves no money.
 
 Called with no transaction open.
 """

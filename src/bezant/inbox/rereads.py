@@ -12,9 +12,9 @@ from typing import Final
 
 from bezant.base.db import DatabaseError
 from bezant.base.log import logger
-from bezant.inbox.contract import AskPsp
+from bezant.inbox.contract import AskPsp, Reread
 from bezant.inbox.rules import Busy, Kept
-from bezant.psp.contract import Ask, Outcome, Verdict
+from bezant.psp.contract import Outcome, Verdict
 
 SLOTS: Final = 16
 """Events of one account that a process asks about side by side."""
@@ -61,7 +61,7 @@ class Rereads:
                 by_psp[kept.psp] += 1
         return left
 
-    def begin(self, kept: Kept, asks: Mapping[int, Ask]) -> None:
+    def begin(self, kept: Kept, asks: Mapping[int, Reread]) -> None:
         """Ask the PSP about an event and go on with its answers."""
         self._by_account[kept.account] += 1
         self._by_psp[kept.psp] += 1
@@ -77,9 +77,9 @@ class Rereads:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _run(self, kept: Kept, asks: Mapping[int, Ask]) -> None:
+    async def _run(self, kept: Kept, asks: Mapping[int, Reread]) -> None:
         try:
-            answers = await asyncio.gather(*(self._answer(kept, ask) for ask in asks.values()))
+            answers = await asyncio.gather(*(self._answer(kept, reread) for reread in asks.values()))
             async with self._settling:
                 await self._go_on(kept, dict(zip(asks, answers, strict=True)))
         except DatabaseError as error:  # it is leased, hence due again
@@ -98,9 +98,9 @@ class Rereads:
         if was_full:
             self._freed()
 
-    async def _answer(self, kept: Kept, ask: Ask) -> Outcome:
+    async def _answer(self, kept: Kept, reread: Reread) -> Outcome:
         try:
-            return await self._ask(kept.psp, kept.psp_account_id, ask)
+            return await self._ask(kept.psp, kept.psp_account_id, reread)
         except Exception as fault:  # whatever it was, nothing is known
             _log.warning("inbox_reread_unanswered", inbox_event=kept.id.hex, psp=kept.psp, exc_info=fault)
             return Outcome(verdict=Verdict.UNKNOWN, detail=f"{type(fault).__name__}")

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from bezant.inbox.contract import Applied, Aside, Effect, Reread, Waits
-from bezant.psp.contract import Ask, Outcome, Verdict
+from bezant.psp.contract import Outcome, Verdict
 from bezant.psp.notices import DisputeNotice, Notice
 
 BACK_OFF_S: Final = (1.0, 5.0, 30.0, 120.0, 600.0, 3600.0) + (21_600.0,) * 12
@@ -68,7 +68,7 @@ class Fate(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     payment: tuple[UUID, UUID] | None = None
     wait_s: float | None = None
-    asks: Mapping[int, Ask] = {}
+    asks: Mapping[int, Reread] = {}
 
     @property
     def is_plain(self) -> bool:
@@ -118,7 +118,7 @@ def fate_of(kept: Kept, effects: Sequence[Effect], lease_s: float, *, was_asked:
     for effect in effects:
         if isinstance(effect, Waits):
             return waits(kept, effect.reason, payment)
-    asks = {place: effect.ask for place, effect in enumerate(effects) if isinstance(effect, Reread)}
+    asks = {place: effect for place, effect in enumerate(effects) if isinstance(effect, Reread)}
     if not asks:
         return Fate(status=Status.APPLIED, tries=kept.tries + 1, payment=payment)
     if was_asked:

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
+from uuid import UUID
 
+from bezant.base import ids
 from bezant.base.batch import Batcher, Item, Result, Run
 from bezant.base.config import Settings
 from bezant.base.db import WAIT_MAX_S, Database
 from bezant.idempotency.claims import Reply
+from bezant.inbox.contract import Reread
 from bezant.jobs.schedule import Job
 from bezant.payments.accept import Accept, Accepted, Terms
 from bezant.payments.api import PaymentsApi
@@ -22,7 +25,8 @@ from bezant.payments.render import ClientSecrets
 from bezant.payments.resolve import Resolution
 from bezant.payments.sync import Sync, SyncTerms
 from bezant.psp.call import Caller
-from bezant.psp.contract import Manifest
+from bezant.psp.contract import Manifest, Outcome
+from bezant.psp.log import keep_requests
 from bezant.web import Route
 
 LEASE_MARGIN_S: Final = 5.0
@@ -42,6 +46,8 @@ class Payments:
         *,
         committed: Callable[[], None],
     ) -> None:
+        self._database = database
+        self._caller = caller
         self._secrets = secrets
         lease_s = settings.psp_timeout_s + LEASE_MARGIN_S
         ages = Ages(settings.authorization_age_s, settings.action_age_s)
@@ -76,6 +82,19 @@ class Payments:
         self.resolution = Resolution(database, self.record)
         self._queries = Queries(database, secrets)
         self._jobs = payment_jobs(database, self._sync, ages, settings.sync_interval_s)
+
+    async def ask_again(self, psp: str, psp_account_id: UUID | None, reread: Reread) -> Outcome:
+        """What the PSP says now of what it was told to have done. The exchange is logged with the attempt.
+
+        Raises DatabaseLost where it cannot be.
+        """
+        called = await self._caller.fetch(psp, reread.ask, psp_account_id)
+        attempt_id = ids.parse(ids.ATTEMPT, reread.ask.reference)
+        if attempt_id is not None:
+            _, merchant_id = reread.payment
+            async with self._database.transaction() as transaction:
+                await keep_requests(transaction, [(merchant_id, attempt_id, log) for log in called.requests])
+        return called.outcome
 
     def routes(self) -> tuple[Route, ...]:
         """What is served."""
