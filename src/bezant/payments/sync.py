@@ -57,8 +57,12 @@ class Sync:
         """Try to resolve the attempt (id, merchant) now, joined by whoever asks meanwhile.
 
         `is_repeat`: the client itself asks again, so an authorization may be executed within a new window. A read looks
-        at most once a second; with `is_command` somebody waits for what has just been decided, so it looks at once.
+        at most once a second; with `is_command` somebody waits for what has just been decided, so it looks at once: if a
+        sweep is looking already, once that is done, since it may have asked before.
         """
+        sweeps = [running[key[0]] for running in self._swept.values() if key[0] in running]
+        if sweeps:
+            await asyncio.wait(sweeps)
         task = self._in_flight.get(key[0])
         if task is None:
             task = asyncio.create_task(self._round(key, is_repeat, None if is_command else _QUIET))
