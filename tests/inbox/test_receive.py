@@ -7,8 +7,15 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
-from tests.inbox.acme import AT, BODY_MAX, CARELESS_BODY_MAX, body_of, event, signature
+from bezant.base import ids
+from bezant.base.db import Database
+from bezant.inbox.contract import Account
+from bezant.inbox.receive import Arrival, Keep
+from bezant.psp.contract import Credentials
+from bezant.psp.notices import RawEvent
+from tests.inbox.acme import ACME, AT, BODY_MAX, CARELESS_BODY_MAX, body_of, event, signature
 from tests.inbox.conftest import WEBHOOKS, Acme, beside
 from tests.support.platform import Answer, at_once, request
 from tests.support.proxy import open_proxy
@@ -129,6 +136,26 @@ def test_duplicates_that_race_in_two_processes_are_kept_once(deaf: Acme):
         answers = at_once([lambda body=body, url=url: deaf.post(body, url=url) for body, url in sent])
     assert {answer.status for answer in answers} == {200}
     assert deaf.count() == 12
+
+
+async def test_of_duplicates_that_are_kept_by_one_statement_one_is_new(quiet: Acme):
+    database = Database(quiet.database_url, connections_max=3)
+    await database.open()
+    try:
+        account = Account(psp="acme", id=None, merchant_id=None, webhooks=ACME, secrets=(), credentials=Credentials())
+        raw = RawEvent(event_id="evt_1", type="op.done", occurred_at=AT, body=b"{}")
+        events = {ids.dated(AT, "acme", "", f"evt_{n}"): replace(raw, event_id=f"evt_{n}") for n in range(3)}
+        (first, one), (second, two), (third, three) = events.items()
+        arrivals = [
+            Arrival(account, each) for each in ({second: two, first: one}, {first: one}, {first: one, third: three})
+        ]
+        rung: list[bool] = []
+        keep = Keep(database, lambda: rung.append(True))
+        assert list(await keep(arrivals)) == [2, 0, 1]
+        assert list(await keep(arrivals)) == [0, 0, 0]
+        assert rung == [True]
+    finally:
+        await database.close()
 
 
 def test_accounts_do_not_share_event_ids(deaf: Acme):
