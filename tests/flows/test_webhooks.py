@@ -64,6 +64,14 @@ def test_what_the_customer_decides_comes_by_webhook(
     assert told(shop, payment, status)["next_action"] is None
 
 
+def test_page_that_is_announced_while_it_is_being_canceled_wakes_nobody(shop: Merchant) -> None:
+    late = {"simulate": "authorize:webhook_shuffled cancel:slow_2s"}
+    payment = shop.create("pm_card_3ds", metadata=late).json
+    assert shop.do(payment["payment_id"], "cancel")["status"] == "canceled"
+    heard_all(shop, payment)
+    assert shop.payment(payment["payment_id"])["status"] == "canceled"
+
+
 def test_refund_that_the_psp_decides_later_succeeds_by_its_webhook(shop: Merchant) -> None:
     payment = shop.create("pm_card_refund_async").json
     refund = shop.do(payment["payment_id"], "refunds", value=4_000)

@@ -81,6 +81,7 @@ def conclude_superseded(changes: Changes, attempt: Attempt, cancel: Attempt) -> 
     if cancel.status == AttemptStatus.APPROVED:
         attempt.status = AttemptStatus.DECLINED
         attempt.failure = encode_json(Failure(code="canceled", message="Canceled before the customer had acted."))
+        attempt.stuck_at = None
     else:
         attempt.status = AttemptStatus.UNKNOWN
         attempt.next_check_at = changes.now
@@ -297,7 +298,8 @@ def _leave_open(
     changes: Changes, payment: Payment, attempt: Attempt, outcome: Outcome, lease: HeldLease | None
 ) -> None:
     is_pending = outcome.verdict is Verdict.PENDING
-    if attempt.status != AttemptStatus.SUPERSEDED:
+    is_set_aside = attempt.status == AttemptStatus.SUPERSEDED  # its cancel decides; nobody asks about it meanwhile
+    if not is_set_aside:
         attempt.status = AttemptStatus.PENDING if is_pending else AttemptStatus.UNKNOWN
     attempt.psp_reference = _reference(attempt, outcome)
     attempt.detail = outcome.contradiction or outcome.detail
@@ -305,7 +307,7 @@ def _leave_open(
         attempt.lease_until = lease.nothing_sent_since or changes.now
     age_s = (changes.now - attempt.created_at).total_seconds()
     delay_s = next((delay_s for delay_s in CHECK_AFTER_S if age_s < 2 * delay_s), CHECK_AFTER_S[-1])
-    attempt.next_check_at = changes.now + timedelta(seconds=delay_s)
+    attempt.next_check_at = None if is_set_aside else changes.now + timedelta(seconds=delay_s)
     attempt.checks += 1
     is_old = age_s >= STUCK_AFTER_S and attempt.checks >= STUCK_AFTER_CHECKS
     if (outcome.contradiction is not None or (is_old and not is_pending)) and attempt.stuck_at is None:
