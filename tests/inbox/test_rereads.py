@@ -76,25 +76,26 @@ def test_a_psp_that_hangs_holds_up_its_own_account_alone(acme: Acme):
     assert acme.asked() == hanging
 
 
-def test_a_psp_that_hangs_for_many_accounts_takes_no_more_than_its_share(acme: Acme):
+def test_a_psp_that_hangs_for_many_accounts_takes_no_more_than_its_share(quiet: Acme):
     accounts = [f"shop{n}" for n in range(SLOTS_OF_PSP // SLOTS + 1)]
     for name in accounts:
-        merchant_id = acme.merchant()
-        acme.account(name, merchant_id, "careless")
-        payment_id = acme.payment(merchant_id)
+        merchant_id = quiet.merchant()
+        quiet.account(name, merchant_id, "careless")
+        payment_id = quiet.payment(merchant_id)
         for n in range(SLOTS):
-            acme.says(f"{name} {n:02}", f"reread:{payment_id}:{merchant_id}")
-            acme.answers(f"{name} {n:02}", "hang")
-    for name in accounts:
-        events = (event(f"evt_{name}_{n}", f"{name} {n:02}") for n in range(SLOTS))
-        assert acme.post(body_of(*events), psp="careless", account=name).status == 200
-    wait_until(lambda: len(acme.asked()) == SLOTS_OF_PSP)
-    acme.becomes(acme.tells("mine"), "applied")
-    assert len(acme.asked()) == SLOTS_OF_PSP
-    acme.sql("UPDATE acme_answers SET verdict = 'approved'")
-    acme.is_settled()
-    assert len(acme.asked()) == len(accounts) * SLOTS
-    assert len(acme.booked()) == len(accounts) * SLOTS + 1
+            quiet.says(f"{name} {n:02}", f"reread:{payment_id}:{merchant_id}")
+            quiet.answers(f"{name} {n:02}", "hang")
+    with quiet.server(batch_max=SLOTS // 2) as quiet.url:
+        for name in accounts:
+            events = (event(f"evt_{name}_{n}", f"{name} {n:02}") for n in range(SLOTS))
+            assert quiet.post(body_of(*events), psp="careless", account=name).status == 200
+        wait_until(lambda: len(quiet.asked()) == SLOTS_OF_PSP)
+        quiet.becomes(quiet.tells("mine"), "applied")
+        assert len(quiet.asked()) == SLOTS_OF_PSP
+        quiet.sql("UPDATE acme_answers SET verdict = 'approved'")
+        quiet.is_settled()
+        assert len(quiet.asked()) == len(accounts) * SLOTS
+        assert len(quiet.booked()) == len(accounts) * SLOTS + 1
 
 
 def test_what_was_being_asked_when_the_process_stopped_is_asked_again(quiet: Acme):
