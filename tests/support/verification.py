@@ -6,6 +6,7 @@ from bezant.base.sealed import Sealer
 from bezant.verify.report import Report
 from bezant.verify.run import verify
 from tests.support.databases import run
+from tests.support.schemas import assert_events_are_as_published
 from tests.support.platform import MASTER_KEY
 
 TEST_SEALER = Sealer([derived(MASTER_KEY)])
@@ -23,9 +24,10 @@ async def verified(url: str, sealer: Sealer = TEST_SEALER) -> Report:
 
 
 async def assert_verified_async(url: str) -> None:
-    """Fails with every violation by name if anything that must hold does not."""
+    """Fails with every violation by name if anything that must hold does not, or an event is not as published."""
     report = await verified(url)
     assert report.ok, "\n" + describe(report)
+    await assert_events_are_as_published(url)
 
 
 def assert_verified(url: str) -> None:
