@@ -8,9 +8,11 @@ from aiohttp import web
 
 from bezant.base import ids
 from bezant.base.db import Database
+from bezant.jobs.schedule import Schedule
 from bezant.sinks.contract import Envelope, SinkUnavailable
+from bezant.webhooks.delivery import store
 from bezant.webhooks.delivery.backlog import Backlog
-from bezant.webhooks.delivery.fan_out import FanOut
+from bezant.webhooks.delivery.fan_out import FanOut, delivery_id_of
 from tests.webhooks.world import Request, World, new_merchant, payments
 
 
@@ -221,3 +223,62 @@ async def test_lease_that_was_lost_changes_nothing_but_the_log(world: World):
         await world.wait_until("SELECT count(*) = 1 FROM webhook_tries")
     query = "SELECT status, tries, lease_until > now() + interval '50 minutes' FROM webhook_deliveries"
     assert await world.sql(query) == [("pending", 0, True)]
+
+
+async def until_somebody_waits(world: World) -> None:
+    await world.wait_until("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)")
+
+
+async def test_event_that_comes_while_the_one_before_is_being_settled_becomes_due(world: World):
+    await world.endpoint((await world.receiver()).url)
+    (payment,) = payments(1)
+    await world.author.say(payment, times=2)
+    first, second = await envelopes(world)
+    sink = FanOut(world.database)
+    await sink.publish([first])
+    async with world.database.transaction() as settling:
+        await store.lock_orderings(settling, [payment])
+        await settling.connection.execute(
+            "UPDATE webhook_deliveries SET status = 'delivered', next_try_at = NULL, settled_at = now()"
+        )
+        publishing = asyncio.create_task(sink.publish([second]))
+        await until_somebody_waits(world)
+    await publishing
+    assert await due(world) == 1
+
+
+async def test_event_that_is_settled_while_the_next_one_comes_makes_that_due(world: World):
+    receiver = await world.receiver()
+    endpoint = await world.endpoint(receiver.url)
+    (payment,) = payments(1)
+    await world.author.say(payment, times=2)
+    first, second = await envelopes(world)
+    await FanOut(world.database).publish([first])
+    event_id = ids.parse(ids.EVENT, second.event_id)
+    assert event_id is not None
+    row = (await world.sql("SELECT type, tx, position FROM outbox_events WHERE id = $1", event_id))[0]
+    taken = asyncio.Event()
+
+    async def answer(request: Request) -> web.StreamResponse:
+        await taken.wait()
+        return web.Response()
+
+    receiver.answer = answer
+    process = world.webhooks(timeout_s=10)
+    schedule = Schedule(process.jobs())
+    schedule.start()
+    try:
+        await receiver.wait_for(1)
+        async with world.database.transaction() as making:
+            await store.lock_orderings(making, [payment])
+            delivery_id = delivery_id_of(event_id, endpoint)
+            await store.insert(
+                making, [(delivery_id, world.merchant_id, endpoint, event_id, row[0], payment, row[1], row[2])]
+            )
+            await store.promote(making, [(endpoint, payment)])
+            taken.set()
+            await until_somebody_waits(world)
+        await world.wait_until("SELECT count(*) = 2 FROM webhook_deliveries WHERE status = 'delivered'")
+    finally:
+        await schedule.close(10)
+        await process.drain(5)

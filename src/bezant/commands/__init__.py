@@ -16,6 +16,7 @@ from bezant.commands import (
     demo,
     events,
     inbox,
+    listen,
     merchants,
     secrets,
     serve,
@@ -46,6 +47,7 @@ cli.add_typer(attempts.attempts, name="attempts")
 cli.add_typer(accounts.accounts, name="account")
 cli.add_typer(events.events, name="events")
 cli.add_typer(secrets.secrets, name="secrets")
+cli.command()(listen.listen)
 cli.add_typer(inbox.inbox, name="inbox")
 
 

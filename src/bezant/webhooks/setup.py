@@ -17,6 +17,7 @@ from bezant.webhooks.delivery.jobs import webhook_jobs
 from bezant.webhooks.delivery.metrics import DeliveryMetrics
 from bezant.webhooks.delivery.record import Record, Tried
 from bezant.webhooks.endpoints import Endpoints
+from bezant.webhooks.events import WebhookEventsApi
 from bezant.webhooks.guard import Guard, Lookup, SystemLookup
 from bezant.webhooks.rules import IN_FLIGHT_MAX
 from bezant.webhooks.send import TIMEOUT_S, Sender
@@ -54,7 +55,7 @@ class MerchantWebhooks:
     def routes(self) -> tuple[Route, ...]:
         """The HTTP calls."""
         api = WebhooksApi(self._database, self._endpoints, Deliveries(self._database), self.deliverer.wake.set)
-        return api.routes()
+        return (*api.routes(), *WebhookEventsApi(self._database).routes())
 
     def jobs(self) -> Sequence[Job]:
         """What runs in the background."""

@@ -91,6 +91,20 @@ WHERE d.endpoint_id = $1 AND d.merchant_id = $2 AND (d.created_at, d.id) > ($3, 
 ORDER BY d.created_at, d.id LIMIT $8
 """
 
+# Whoever begins now has seen nothing of what is still being written.
+_END_OF_EVENTS = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1"
+_EVENTS_AFTER = """
+SELECT o.id, o.merchant_id, o.payment_id, o.type, o.tx, o.position, o.data::text, o.created_at FROM outbox_events AS o
+WHERE o.merchant_id = $1 AND (o.tx, o.position, o.id) > ($2, $3, $4)
+    AND o.tx < (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
+ORDER BY o.tx, o.position, o.id LIMIT $5
+"""
+_LAST_POSITION = (1 << 31) - 1
+_LAST_ID = UUID(int=(1 << 128) - 1)
+
+EventPlace = tuple[int, int, UUID]
+"""Where an event stands: (tx, position, id)."""
+
 Place = tuple[datetime, UUID]
 """Where a delivery stands in a list: (created_at, id)."""
 
@@ -188,6 +202,16 @@ async def set_sealed(
 async def last_event(transaction: Transaction, merchant_id: UUID, kind: str) -> Row:
     """The event of this type that this transaction has appended: (id, tx, position)."""
     return await transaction.connection.fetchrow(_LAST_EVENT, merchant_id, transaction.xid, kind)
+
+
+async def end_of_events(connection: Connection) -> EventPlace:
+    """The place behind everything that is committed and cannot be preceded any more."""
+    return await connection.fetchval(_END_OF_EVENTS), _LAST_POSITION, _LAST_ID
+
+
+async def events_after(connection: Connection, merchant_id: UUID, place: EventPlace, limit: int) -> Sequence[Row]:
+    """Events behind a place that no open transaction can still precede, as the outbox makes envelopes of them."""
+    return await connection.fetch(_EVENTS_AFTER, merchant_id, *place, limit)
 
 
 async def delivery(connection: Connection, merchant_id: UUID, delivery_id: UUID) -> Delivery | None:
