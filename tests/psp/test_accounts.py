@@ -10,6 +10,7 @@ from bezant.app import CONNECTORS
 from bezant.base import ids
 from bezant.base.config import Settings
 from bezant.base.db import Database, DatabaseLost
+from bezant.base.errors import OperatorError
 from bezant.base.master_key import add_kept_key, derived
 from bezant.base.sealed import Sealer
 from bezant.merchants.service import Merchants
@@ -147,6 +148,13 @@ async def test_without_the_database_the_known_are_found_and_strangers_are_an_out
     finally:
         await behind.close()
         await proxy.close()
+
+
+def test_credentials_of_accounts_do_not_travel_in_the_clear_either(database_url: str) -> None:
+    """At a PSP of which the platform has no credentials itself."""
+    database, urls = Database(database_url, connections_max=1), {"stripe": "http://10.0.0.1"}
+    with pytest.raises(OperatorError, match=r"^BEZANT_PSP_STRIPE_URL: credentials are sent over https only"):
+        Accounts(database, CONNECTORS, endpoints(CONNECTORS, urls, {}), urls, TEST_SEALER)
 
 
 async def test_changes_are_heard_of_at_the_next_reading_and_only_they_count(

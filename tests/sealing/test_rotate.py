@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 import pytest
 
@@ -67,6 +68,25 @@ async def test_every_row_opens_under_the_new_key_alone_afterwards(database: Data
         ("newest", ACCOUNTS),
         ("newest", 1),
     ]
+
+
+async def test_accounts_carry_the_time_of_the_change_and_merchants_endpoints_do_not(database: Database) -> None:
+    """Processes that run look for changed accounts by their time; what merchants see of theirs has not changed."""
+    await accounts(database, 1, OLD)
+    await endpoint(database, OLD)
+    before = await times(database)
+    await rotate(database, Sealer([NEW, OLD]), lambda _: None)
+    after = await times(database)
+    assert after[0] > before[0]
+    assert after[1] == before[1]
+
+
+async def times(database: Database) -> tuple[datetime, datetime]:
+    async with database.connection() as connection:
+        return (
+            await connection.fetchval("SELECT updated_at FROM psp_accounts"),
+            await connection.fetchval("SELECT updated_at FROM webhook_endpoints"),
+        )
 
 
 async def test_a_repeat_finds_nothing_to_do(database: Database) -> None:

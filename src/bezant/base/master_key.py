@@ -80,7 +80,10 @@ def kept_keys(path: Path) -> list[str]:
 
 
 def add_kept_key(path: Path) -> None:
-    """A new key before the one in the file, unless there are two already. Safe to repeat, and to be killed."""
+    """A new key before the one in the file, unless there are two already. Safe to repeat, and to be killed.
+
+    Raises OperatorError.
+    """
     with _locked(path):
         keys = kept_keys(path)
         if len(keys) == 1:
@@ -134,6 +137,8 @@ def _locked(path: Path) -> Iterator[None]:
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         yield
+    except OSError as error:
+        raise OperatorError(f"The master key {path} cannot be changed: {error.strerror}.") from error
     finally:
         os.close(folder)
 

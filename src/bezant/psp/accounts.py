@@ -35,7 +35,10 @@ _log = logger(__name__)
 
 
 class Accounts(Collector):
-    """Finds accounts by id, or by the name in the address of their webhooks."""
+    """Finds accounts by id, or by the name in the address of their webhooks.
+
+    Raises OperatorError at the start for an address of a PSP to which credentials must not travel.
+    """
 
     def __init__(
         self,
@@ -47,7 +50,7 @@ class Accounts(Collector):
     ) -> None:
         self._database = database
         self._connectors = {connector.manifest.name: connector for connector in connectors}
-        self._urls = urls
+        self._urls = {name: base_url(connector, urls) for name, connector in self._connectors.items()}
         self._own = own
         self._sealer = sealer
         self._by_id: dict[UUID, Endpoint] = {}
@@ -144,7 +147,7 @@ class Accounts(Collector):
         connector = self._connectors[row.psp]
         endpoint = Endpoint(
             connector,
-            base_url(connector, self._urls),
+            self._urls[row.psp],
             Credentials(secrets.credentials),
             secrets.webhook_secrets,
             row.id,

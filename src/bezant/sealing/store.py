@@ -18,9 +18,11 @@ _UNDER_OTHER_KEYS: Final = {
     """
     for table in TABLES
 }
+# Processes that run find changed accounts by their time; merchants see the time of their endpoints, which stays.
+_AND: Final = {"psp_accounts": ", updated_at = clock_timestamp()"}
 _SEAL_AGAIN: Final = {
     table: f"""
-    UPDATE {table} AS s SET key_id = $1, sealed = n.sealed, updated_at = clock_timestamp()
+    UPDATE {table} AS s SET key_id = $1, sealed = n.sealed{_AND.get(table, "")}
     FROM unnest($2::uuid[], $3::bytea[]) AS n (id, sealed) WHERE s.id = n.id
     """
     for table in TABLES
