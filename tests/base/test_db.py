@@ -80,6 +80,24 @@ async def test_refusals_outside_of_transactions_are_sorted_too(facts: Database) 
             await connection.execute("INSERT INTO facts VALUES (-1)")
 
 
+async def test_one_statement_commits_by_itself_and_leaves_the_connection_as_it_was(facts: Database) -> None:
+    async with facts.statement() as connection:
+        await connection.execute("INSERT INTO facts VALUES (1)")
+    with pytest.raises(DataRefused):
+        async with facts.statement() as connection:
+            await connection.execute("INSERT INTO facts VALUES (-1)")
+    await in_transaction(facts, "INSERT INTO facts VALUES (2)")
+    assert await count(facts) == 2
+
+
+async def test_one_statement_that_takes_too_long_is_lost_and_the_next_one_works(facts: Database) -> None:
+    with pytest.raises(DatabaseLost):
+        async with facts.statement(timeout_s=0.2) as connection:
+            await connection.execute("SELECT pg_sleep(30)")
+    async with facts.statement() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM facts") == 0
+
+
 async def test_serialisation_failure_may_be_run_again(facts: Database, empty_database_url: str) -> None:
     rival = await asyncpg.connect(empty_database_url)
     await rival.execute("INSERT INTO facts VALUES (1)")
@@ -125,7 +143,7 @@ async def test_server_that_is_not_there_is_lost() -> None:
         async with away.connection() as connection:
             await connection.fetchval("SELECT 1")
     await away.open()
-    for use in (away.connection, away.transaction):
+    for use in (away.connection, away.transaction, away.statement):
         with pytest.raises(DatabaseLost):
             async with use():
                 pytest.fail("there is no server")
