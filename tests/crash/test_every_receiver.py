@@ -22,13 +22,7 @@ from tests.support.webhook_receiver import Received, Receiver, receiving
 BUYERS = 4
 PURCHASES = 48
 DEATHS = 5
-METHODS = (
-    "pm_card_visa",
-    "pm_card_async",
-    "pm_card_webhook_first",
-    "pm_card_webhook_shuffled",
-    "pm_card_timeout_after",
-)
+WORDS = ("visa", "async", "webhook_first", "webhook_shuffled", "timeout_after")
 
 
 @pytest.fixture
