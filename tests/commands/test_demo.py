@@ -63,11 +63,34 @@ def assert_agreed(status: int, output: str, summary: Any, payments: int) -> None
     assert "sk_" not in output, "with --exit nobody needs the keys"
 
 
+def assert_told(summary: Any) -> None:
+    """Webhooks went both ways: each failure of the shop led to one more request, each lost answer to a repeat."""
+    told, heard = summary["webhooks"]["from_psp"], summary["webhooks"]["to_shop"]
+    failed = heard["failed_on_purpose"]
+    assert heard["events"] == heard["deliveries"] > summary["payments"]
+    assert heard["tries"] >= heard["events"] + sum(failed.values())
+    assert heard["repeats_dropped"] >= failed.get("took it, then dropped the connection", 0)
+    assert (heard["out_of_order"], heard["forged"]) == (0, 0)
+    assert told["requests"] == told["events"] + told["repeats_dropped"] > 0
+
+
 def test_demo_twice_on_one_home(env: dict[str, str], tmp_path: Path):
     for _ in range(2):
-        status, output, summary = demo(tmp_path, env, "--payments", "45")
-        assert_agreed(status, output, summary, 45)
+        status, output, summary = demo(tmp_path, env, "--payments", "60")
+        assert_agreed(status, output, summary, 60)
+        assert_told(summary)
+        assert set(summary["webhooks"]["to_shop"]["failed_on_purpose"]) == {
+            "answered 500",
+            "dropped the connection",
+            "took it, then dropped the connection",
+        }
+        told = summary["webhooks"]["from_psp"]
+        assert told["decided"] >= 10
+        assert told["repeats_dropped"] >= 1
+        assert told["out_of_order"] >= 1
         assert {"captured", "refunded", "failed", "canceled", "authorized"} <= set(summary["payments_by_state"])
+        found_out_by = {each["resolved_by"] for each in summary["unknown_outcomes"]}
+        assert found_out_by == {"told by webhook", "looked up at the PSP", "sent again, same key"}
         assert {each["outcome"] for each in summary["unknown_outcomes"]} <= {"approved", "declined"}
         assert len(summary["unknown_outcomes"]) >= 10
         assert summary["idempotent_replays"] >= 3
@@ -100,6 +123,7 @@ def test_demo_with_stripes_connector(env: dict[str, str], tmp_path: Path):
     status, output, summary = demo(tmp_path, env, "--payments", "12", "--psp", "stripe")
     assert_agreed(status, output, summary, 12)
     assert summary["psp"] == "stripe"
+    assert_told(summary)
 
 
 def test_without_localstripe_it_says_how_to_get_it(env: dict[str, str], tmp_path: Path):

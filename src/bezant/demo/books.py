@@ -1,15 +1,14 @@
 """What the PSP itself believes, asked behind Bezant's back, and where that differs from what Bezant shows."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import aiohttp
 import msgspec
 
+from bezant.demo.desk import STRIPE_HEADERS
+from bezant.demo.provider import PspName
 from bezant.demo.shop import Json
-from bezant.demo.stage import PspName
-
-_STRIPE_KEY: Final = {"Authorization": "Bearer sk_test_bezant_demo"}
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -65,7 +64,7 @@ async def _stripe(session: aiohttp.ClientSession, psp_url: str) -> list[Entry]:
     entries: list[Entry] = []
     after = ""
     while True:
-        page = await _get(session, f"{psp_url}/v1/payment_intents?limit=100{after}", _STRIPE_KEY)
+        page = await _get(session, f"{psp_url}/v1/payment_intents?limit=100{after}", STRIPE_HEADERS)
         entries += [_stripe_entry(intent) for intent in page["data"]]
         if not page["has_more"]:
             return entries

@@ -12,10 +12,10 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from bezant.demo.shop import Shop, StoryFailed, is_open
+from bezant.demo.arrivals import bezant_was_told, shop_has_heard
+from bezant.demo.shop import Json, Shop, StoryFailed, is_open
 from bezant.demo.stories import STORIES, Story, plan
-from bezant.demo.tally import all_payments
-from bezant.demo.visit import Visit
+from bezant.demo.visit import Street, Visit
 
 SEED: Final = 20_261_123
 _AT_ONCE: Final = 32
@@ -24,33 +24,45 @@ _POLL_S: Final = 0.3
 
 
 class Shopping(msgspec.Struct, frozen=True):
-    """What the customers did, and how it went. `failures`: what a story did not allow."""
+    """What the customers did, and how it went. `failures`: what a story did not allow; `untold`, `unheard`: what is
+    amiss with webhooks of the PSP, and to the shop. `deliveries`: those to the shop, as the API lists them.
+    """
 
     stories: dict[str, int]
     failures: list[str]
+    untold: list[str]
+    unheard: list[str]
+    deliveries: list[Json]
     duration_s: float
     resolving_s: float
 
 
-async def go_shopping(
-    shop: Shop, web: aiohttp.ClientSession, psp: str, payments: int, run: str, console: Console
-) -> Shopping:
-    """Tell `payments` stories, wait until every outcome is known, and check how each payment ended."""
+async def go_shopping(street: Street, psp: str, payments: int, run: str, console: Console) -> Shopping:
+    """Tell `payments` stories, wait until every outcome is known and every webhook there, and check how each ended."""
     told = plan(STORIES[psp], payments, random.Random(SEED))  # noqa: S311 - the same mixture each time
-    visits = [_visit(shop, web, run, number) for number in range(payments)]
+    visits = [_visit(street, run, number) for number in range(payments)]
+    shop = street.shop
     began_at = time.monotonic()
     with _progress(console) as progress:
         failures = await _play(told, visits, progress)
         bought_at = time.monotonic()
         failures += await _resolve(shop, progress)
+        untold = await bezant_was_told(shop, street.desk, await shop.every("/payments"), progress)
+        deliveries, unheard = await shop_has_heard(shop, street.mailbox, progress)
         resolved_at = time.monotonic()
-    failures += await _wrong_ends(told, visits)
-    counted = dict(Counter(story.name for story in told).most_common())
-    return Shopping(counted, failures, bought_at - began_at, resolved_at - bought_at)
+    return Shopping(
+        stories=dict(Counter(story.name for story in told).most_common()),
+        failures=[*failures, *await _wrong_ends(told, visits)],
+        untold=untold,
+        unheard=unheard,
+        deliveries=deliveries,
+        duration_s=bought_at - began_at,
+        resolving_s=resolved_at - bought_at,
+    )
 
 
-def _visit(shop: Shop, web: aiohttp.ClientSession, run: str, number: int) -> Visit:
-    return Visit(shop, web, f"demo-{run}-{number + 1:05}", random.Random(f"{SEED}-{number}"))  # noqa: S311
+def _visit(street: Street, run: str, number: int) -> Visit:
+    return Visit(street, f"demo-{run}-{number + 1:05}", random.Random(f"{SEED}-{number}"))  # noqa: S311
 
 
 async def _play(told: Sequence[Story], visits: Sequence[Visit], progress: Progress) -> list[str]:
@@ -77,7 +89,7 @@ async def _resolve(shop: Shop, progress: Progress) -> list[str]:
     give_up_at = time.monotonic() + _RESOLVED_WITHIN_S
     most = 0
     while True:
-        waiting = [payment for payment in await all_payments(shop) if is_open(payment)]
+        waiting = [payment for payment in await shop.every("/payments") if is_open(payment)]
         most = max(most, len(waiting))
         progress.update(bar, total=most, completed=most - len(waiting))
         if not waiting:

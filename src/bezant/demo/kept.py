@@ -34,7 +34,8 @@ async def kept_simulator(settings: Settings, usual_port: int = SIMULATOR_PORT) -
         yield settings
         return
     port = port_to_use(LOOPBACK, usual_port)
-    command = bezant_command("simulator", "--port", str(port), "--state", str(state))
+    nowhere = ("--webhook-url", "")  # it is only read: who listens at the usual address may be somebody else
+    command = bezant_command("simulator", "--port", str(port), "--state", str(state), *nowhere)
     child = Child("simulator", command, os.environ, state / "simulator.log")
     try:
         await child.says("listening on http")

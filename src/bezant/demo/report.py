@@ -34,9 +34,9 @@ _FAILURE_LENGTH_MAX: Final = 300
 
 def show(summary: Summary, console: Console) -> None:
     """Print the summary."""
-    for table in (_payments(summary), _ledger(summary), _unknown(summary), _figures(summary)):
+    for table in (_payments, _ledger, _unknown, _webhooks, _figures):
         console.print()
-        console.print(table)
+        console.print(table(summary))
     console.print()
     console.print(_verdict(summary))
 
@@ -77,14 +77,32 @@ def _ledger(summary: Summary) -> Table:
 
 
 def _unknown(summary: Summary) -> Table:
-    table = _table(
-        "Outcomes that nobody knew for a while", "operation", "what the PSP did", ">times", "found out by", "in the end"
-    )
-    kinds = Counter((u.operation, u.what_happened, u.resolved_by, u.outcome) for u in summary.unknown_outcomes)
-    for (operation, what, by, outcome), count in sorted(kinds.items()):
-        table.add_row(operation, what, str(count), by, outcome)
+    table = _table("Outcomes that nobody knew for a while", "what the PSP did", "found out by", ">times", "operations")
+    kinds = Counter((u.what_happened, u.resolved_by) for u in summary.unknown_outcomes)
+    for (what, by), count in sorted(kinds.items()):
+        same = (u for u in summary.unknown_outcomes if (u.what_happened, u.resolved_by) == (what, by))
+        of_each = Counter(u.operation for u in same).most_common()
+        table.add_row(what, by, str(count), ", ".join(f"{number} {operation}" for operation, number in of_each))
     if not kinds:
-        table.add_row("[dim]none[/]", "", "0", "", "")
+        table.add_row("[dim]none[/]", "", "0", "")
+    return table
+
+
+def _webhooks(summary: Summary) -> Table:
+    told, heard = summary.webhooks.from_psp, summary.webhooks.to_shop
+    table = _table("Webhooks", "what", f">from {summary.psp}", ">to the shop", "")
+    failed = sum(heard.failed_on_purpose.values())
+    for what, from_psp, to_shop, meaning in (
+        ("events", told.events, heard.events, ""),
+        ("requests", told.requests, heard.tries, "each with its signature"),
+        ("repeats dropped", told.repeats_dropped, heard.repeats_dropped, "known by their ids"),
+        ("brought the outcome", told.decided, "", "before any answer"),
+        ("failed on purpose", "", failed, "500, connection dropped"),
+        ("out of order", told.out_of_order, heard.out_of_order, "within a payment"),
+        ("median time", "", f"{heard.median_waited_s:g} s", "from change to shop"),
+        ("slowest", "", f"{heard.slowest_waited_s:g} s", "failed once, sent again" if failed else ""),
+    ):
+        table.add_row(what, str(from_psp), str(to_shop), f"[dim]{meaning}[/]")
     return table
 
 
@@ -94,7 +112,7 @@ def _figures(summary: Summary) -> Table:
     table.add_row(
         "calls to the API",
         f"{summary.api_calls}",
-        f"{summary.api_calls_per_s:g} a second while shopping, polling included",
+        f"{summary.api_calls_per_s:g} a second while shopping",
     )
     table.add_row("median reply", f"{summary.reply_median_ms:g} ms", "")
     table.add_row(
@@ -102,7 +120,7 @@ def _figures(summary: Summary) -> Table:
     )
     table.add_row("replies given again", f"{summary.idempotent_replays}", "same key, same reply, nothing done twice")
     table.add_row("repeats by the shop", f"{sum(summary.repeats.values())}", "told to wait, or had hung up")
-    unresolved = f"of {len(summary.unknown_outcomes)} unknown outcomes; the slowest took {slowest:g} s"
+    unresolved = f"of {len(summary.unknown_outcomes)} outcomes; the slowest took {slowest:g} s"
     table.add_row("still unresolved", f"{summary.unresolved}", unresolved)
     return table
 

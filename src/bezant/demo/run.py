@@ -20,10 +20,16 @@ from bezant.base.sealed import Sealer
 from bezant.demo import report
 from bezant.demo.books import differences
 from bezant.demo.checkouts import go_shopping
+from bezant.demo.desk import Desk
+from bezant.demo.mailbox import Mailbox, Trouble
+from bezant.demo.orders import Orders
+from bezant.demo.provider import PspName
 from bezant.demo.shop import Shop, StoryFailed
-from bezant.demo.stage import PspName, Stage, set_up
+from bezant.demo.stage import Stage, set_up
 from bezant.demo.summary import Summary, summarize
 from bezant.demo.tally import take
+from bezant.demo.traffic import traffic
+from bezant.demo.visit import Street
 from bezant.merchants.service import Merchants, NewMerchant
 from bezant.verify.report import Report
 from bezant.verify.run import verify
@@ -48,31 +54,50 @@ async def play(settings: Settings, options: Options, out: Console, progress: Con
     async with set_up(settings, options.psp, options.host, options.port, progress) as stage:
         merchant = await _merchant(settings, stage)
         try:
-            summary = await _shop_and_check(settings, stage, merchant, options, progress, began_at)
+            async with _street(stage, merchant, options.payments) as street:
+                summary = await _shop_and_check(settings, stage, street, merchant, options, progress, began_at)
+                report.show(summary, out)
+                if options.json_file is not None:
+                    _write(options.json_file, summary)
+                if not options.exits:
+                    links = _links(stage, merchant, street.mailbox.endpoint_id)
+                    report.show_way_on(links, curl(stage.api_url, merchant.secret_key), out)
+                    with suppress(asyncio.CancelledError):
+                        await _stay(stage)
         except (StoryFailed, aiohttp.ClientError, TimeoutError) as error:
             stage.require_running()
             logs = settings.home / "demo"
             raise OperatorError(f"The demo cannot go on: {error or type(error).__name__}. See {logs}.") from error
-        report.show(summary, out)
-        if options.json_file is not None:
-            _write(options.json_file, summary)
-        if not options.exits:
-            report.show_way_on(_links(stage, merchant), curl(stage.api_url, merchant.secret_key), out)
-            with suppress(asyncio.CancelledError):
-                await _stay(stage)
     return summary
 
 
+@asynccontextmanager
+async def _street(stage: Stage, merchant: NewMerchant, payments: int) -> AsyncIterator[Street]:
+    """The shop with its webhook endpoint, open for as long as the block lasts."""
+    mailbox = Mailbox(Orders(), Trouble(among_first=2 * payments))
+    async with aiohttp.ClientSession() as web, mailbox.serving():
+        shop = Shop(web, stage.api_url, merchant.secret_key)
+        async with mailbox.registered(shop):
+            yield Street(shop, mailbox, Desk(web, stage.psp, stage.psp_url), web)
+
+
 async def _shop_and_check(
-    settings: Settings, stage: Stage, merchant: NewMerchant, options: Options, progress: Console, began_at: float
+    settings: Settings,
+    stage: Stage,
+    street: Street,
+    merchant: NewMerchant,
+    options: Options,
+    progress: Console,
+    began_at: float,
 ) -> Summary:
-    async with aiohttp.ClientSession() as session:
-        shop = Shop(session, stage.api_url, merchant.secret_key)
-        shopping = await go_shopping(shop, session, stage.psp, options.payments, uuid4().hex[:8], progress)
-        calls = shop.counts.calls
-        with progress.status("Reading everything back"):
-            tally = await take(shop)
-            psp_differences = await differences(session, stage.psp, stage.psp_url, tally.payments)
+    shop, orders = street.shop, street.mailbox.orders
+    shopping = await go_shopping(street, stage.psp, options.payments, uuid4().hex[:8], progress)
+    calls = shop.counts.calls
+    with progress.status("Reading everything back"):
+        tally = await take(shop)
+        psp_differences = await differences(street.web, stage.psp, stage.psp_url, tally.payments)
+        decided, deliveries = tally.decided_by_webhook, len(shopping.deliveries)
+        webhooks = await traffic(street, stage.api_url, stage.psp, decided=decided, deliveries=deliveries)
     with progress.status("Verifying every invariant"):
         verified = await _verified(settings, stage)
     stage.require_running()
@@ -83,7 +108,9 @@ async def _shop_and_check(
         counts=shop.counts,
         calls_while_shopping=calls,
         tally=tally,
+        webhooks=webhooks,
         psp_differences=psp_differences,
+        shop_differences=orders.differences(tally.payments),
         verified=verified,
         urls=_urls(stage),
         began_at=began_at,
@@ -126,9 +153,10 @@ def _urls(stage: Stage) -> dict[str, str]:
     }
 
 
-def _links(stage: Stage, merchant: NewMerchant) -> dict[str, str]:
+def _links(stage: Stage, merchant: NewMerchant, endpoint_id: str) -> dict[str, str]:
     return {
         **_urls(stage),
+        "deliveries": f"{stage.api_url}/api/v1/webhook_endpoints/{endpoint_id}/deliveries",
         "merchant": merchant.merchant_id,
         "secret key": merchant.secret_key,
         "publishable key": merchant.publishable_key,

@@ -18,6 +18,7 @@ Json = dict[str, Any]
 PATIENCE_S: Final = 90.0
 _TIMEOUT_S: Final = 30.0
 _POLL_S: Final = 0.3
+_PAGE: Final = "100"
 _REPEAT_STATUSES: Final = frozenset({429, 503, 504})
 _REPEAT_CODES: Final = frozenset({"idempotency_key_in_use", "attempt_in_progress"})
 
@@ -91,15 +92,28 @@ class Shop:
             await asyncio.sleep(pause_s)
 
     async def settled(self, payment_id: str) -> Json:
-        """The payment once nothing of it is open, asking again and again as a shop does that has no webhooks."""
+        """The payment once nothing of it is open, asking again and again: webhooks or not, the answer is there."""
         give_up_at = time.monotonic() + PATIENCE_S
-        while True:
-            payment = await self.get(f"/payments/{payment_id}")
-            if not is_open(payment):
-                return payment
+        while is_open(payment := await self.get(f"/payments/{payment_id}")):
             if time.monotonic() >= give_up_at:
                 raise StoryFailed(f"{payment_id} is still open after {PATIENCE_S:g} s: {payment['pending_operation']}")
             await asyncio.sleep(_POLL_S)
+        return payment
+
+    async def every(self, path: str, **query: str) -> list[Json]:
+        """All of a list, page by page."""
+        page = await self.get(path, limit=_PAGE, **query)
+        found: list[Json] = list(page["data"])
+        while page["has_more"]:
+            page = await self.get(path, limit=_PAGE, cursor=page["next_cursor"], **query)
+            found += page["data"]
+        return found
+
+    async def delete(self, path: str) -> None:
+        """Remove something."""
+        answer = await self._send("DELETE", path, None, new_key(), _TIMEOUT_S, {})
+        if answer.status != 200:
+            raise StoryFailed(f"DELETE {path}: {answer}")
 
     async def _send(
         self, method: str, path: str, body: Json | None, key: str | None, timeout_s: float, query: dict[str, str]

@@ -3,13 +3,12 @@
 import asyncio
 import os
 import re
-import shutil
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
+import aiohttp
 import msgspec
 from rich.console import Console
 
@@ -17,16 +16,18 @@ from bezant.base.config import Settings
 from bezant.base.errors import OperatorError
 from bezant.base.migrate import migrate
 from bezant.base.postgres import Embedded
-from bezant.demo.kept import LOOPBACK, SIMULATOR_PORT, simulator_state
+from bezant.demo.desk import Desk
+from bezant.demo.kept import LOOPBACK
 from bezant.demo.processes import Child, bezant_command, port_to_use
-
-PspName = Literal["simulator", "stripe"]
+from bezant.demo.provider import Provider, PspName, provider
 
 PSP_TIMEOUT_S: Final = "2"
 """A PSP that never answers shall not make the demo long."""
 
 _API_PORT: Final = 8080
-_PSP_PORTS: Final = {"simulator": SIMULATOR_PORT, "stripe": 8420}
+_SHOP_NETWORK: Final = f"{LOOPBACK}/32"
+"""Where the demo's shop listens for webhooks: not public, so that the operator must allow it."""
+
 _LISTENS: Final = re.compile("listening on http|[Rr]unning on http")
 """What the simulator, uvicorn and localstripe say once they listen."""
 
@@ -51,7 +52,7 @@ async def set_up(
     settings: Settings, psp: PspName, host: str, port: int | None, console: Console
 ) -> AsyncIterator[Stage]:
     """Start everything; at the end the API drains first, then the jobs, the PSP and the database."""
-    psp_command = _psp_command(psp, settings.home)
+    chosen = provider(psp, settings.home)
     async with AsyncExitStack() as cleanup:
         cleanup.callback(lambda: console.print("[dim]everything that was started has ended[/]"))
         with console.status("Starting the database"):
@@ -60,19 +61,22 @@ async def set_up(
         console.print(f"[green]ready[/]  database   {len(applied)} migrations applied")
         launch = _Launch(cleanup, settings.home / "demo")
         with console.status("Starting the payment provider"):
-            provider, psp_port = await launch.listening(psp, psp_command, {}, LOOPBACK, _PSP_PORTS[psp])
+            psp_child, psp_port = await launch.listening(psp, chosen.command, {}, LOOPBACK, chosen.usual_port)
         psp_url = f"http://{LOOPBACK}:{psp_port}"
         console.print(f"[green]ready[/]  {psp:<10} {psp_url}")
-        environment = _environment(settings, psp, psp_url)
+        environment = _environment(settings, chosen, psp_url)
         serve = bezant_command("serve", "--no-jobs", "--host", host)
         with console.status("Starting the API and the background jobs"):
             worker = launch.start("worker", bezant_command("worker"), environment)
             api, api_port = await launch.listening("API", serve, environment, host, port or _API_PORT, port is not None)
             await worker.says("worker running")
-        api_url = f"http://{host}:{api_port}"
+            api_url = f"http://{host}:{api_port}"
+            async with aiohttp.ClientSession() as web:
+                webhooks_url = f"{api_url}/internal/webhooks/psp/{psp}"
+                await Desk(web, psp, psp_url).send_webhooks_to(webhooks_url, chosen.webhook_secret)
         console.print(f"[green]ready[/]  API        {api_url}\n[green]ready[/]  worker")
         yield Stage(
-            database_url=database_url, api_url=api_url, psp=psp, psp_url=psp_url, children=(provider, worker, api)
+            database_url=database_url, api_url=api_url, psp=psp, psp_url=psp_url, children=(psp_child, worker, api)
         )
 
 
@@ -130,29 +134,16 @@ async def _database(settings: Settings, cleanup: AsyncExitStack) -> str:
     return url
 
 
-def _environment(settings: Settings, psp: PspName, psp_url: str) -> dict[str, str]:
+def _environment(settings: Settings, psp: Provider, psp_url: str) -> dict[str, str]:
     """What the children read. Whatever else the operator has set stays."""
-    environment = {"BEZANT_PSP_TIMEOUT_S": PSP_TIMEOUT_S, **os.environ}
-    environment["BEZANT_HOME"] = str(settings.home)
-    environment["BEZANT_LOG"] = "json"
-    environment[f"BEZANT_PSP_{psp.upper()}_URL"] = psp_url
-    if psp == "stripe":
-        environment["BEZANT_PSP_STRIPE_SECRET_KEY"] = "sk_test_bezant_demo"  # noqa: S105 - localstripe takes any
-    return environment
-
-
-def _psp_command(psp: PspName, home: Path) -> list[str]:
-    if psp == "stripe":
-        return [_localstripe(), "--from-scratch"]
-    return bezant_command("simulator", "--state", str(simulator_state(home)))
-
-
-def _localstripe() -> str:
-    """Where localstripe is: beside this Python, else on PATH."""
-    program = shutil.which("localstripe", path=str(Path(sys.executable).parent)) or shutil.which("localstripe")
-    if program is None:
-        raise OperatorError(
-            "localstripe, which plays Stripe here, is not installed. It is free software under the GPL and runs as a "
-            f"process of its own. `make setup` installs it, or `{sys.executable} -m pip install localstripe`."
-        )
-    return program
+    networks = [*map(str, settings.webhooks_allow_networks), _SHOP_NETWORK]
+    return {
+        "BEZANT_PSP_TIMEOUT_S": PSP_TIMEOUT_S,
+        **psp.defaults,
+        **os.environ,
+        "BEZANT_HOME": str(settings.home),
+        "BEZANT_LOG": "json",
+        "BEZANT_WEBHOOKS_ALLOW_NETWORKS": ",".join(networks),
+        f"BEZANT_PSP_{psp.name.upper()}_URL": psp_url,
+        **psp.bezant,
+    }

@@ -7,6 +7,7 @@ import msgspec
 from bezant.demo.checkouts import Shopping
 from bezant.demo.shop import Counts, Json
 from bezant.demo.tally import Tally, UnknownOutcome, median_ms
+from bezant.demo.traffic import Traffic
 from bezant.verify.report import Report
 
 
@@ -25,6 +26,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     trial_balance: dict[str, dict[str, int]]
     unknown_outcomes: list[UnknownOutcome]
     unresolved: int
+    webhooks: Traffic
     idempotent_replays: int
     repeats: dict[str, int]
     api_calls: int
@@ -45,7 +47,9 @@ def summarize(
     counts: Counts,
     calls_while_shopping: int,
     tally: Tally,
+    webhooks: Traffic,
     psp_differences: list[str],
+    shop_differences: list[str],
     verified: Report,
     urls: dict[str, str],
     began_at: float,
@@ -58,13 +62,23 @@ def summarize(
         "no outcome is unknown any more": unresolved == 0,
         "the trial balance is zero in every currency": balanced,
         f"the books of {psp} show the same money for every payment": not psp_differences,
+        f"{psp} told of every payment that took money, and was believed": not shopping.untold,
+        f"all {webhooks.to_shop.events} events of /events reached the shop, signed and in order": not shopping.unheard,
+        "the shop's own books, kept from webhooks alone, show the same": not shop_differences,
         f"bezant verify: all of {len(verified.checks)} invariants hold, re-derived from the rows": verified.ok,
     }
     payments = sum(shopping.stories.values())
     return Summary(
         agreed=all(checks.values()),
         checks=checks,
-        failures=[*shopping.failures, *psp_differences, *_violations(verified)],
+        failures=[
+            *shopping.failures,
+            *psp_differences,
+            *shopping.untold,
+            *shopping.unheard,
+            *shop_differences,
+            *_violations(verified),
+        ],
         psp=psp,
         merchant_id=merchant_id,
         payments=payments,
@@ -74,6 +88,7 @@ def summarize(
         trial_balance=tally.totals,
         unknown_outcomes=tally.unknown,
         unresolved=unresolved,
+        webhooks=webhooks,
         idempotent_replays=counts.replays,
         repeats=dict(counts.repeats),
         api_calls=counts.calls,

@@ -11,7 +11,6 @@ import msgspec
 
 from bezant.demo.shop import Json, Shop
 
-_PAGE: Final = "100"
 _AT_ONCE: Final = 8
 
 
@@ -33,6 +32,7 @@ class Tally(msgspec.Struct, frozen=True):
     accounts: list[Json]
     totals: dict[str, dict[str, int]]
     unknown: list[UnknownOutcome]
+    decided_by_webhook: int
 
     @property
     def states(self) -> dict[str, int]:
@@ -42,45 +42,43 @@ class Tally(msgspec.Struct, frozen=True):
 
 async def take(shop: Shop) -> Tally:
     """Read everything back."""
-    payments = await all_payments(shop)
+    payments = await shop.every("/payments")
     slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def unknown_of(payment: Json) -> list[UnknownOutcome]:
+    async def timeline_of(payment: Json) -> list[Json]:
         async with slots:
-            timeline = await shop.get(f"/payments/{payment['payment_id']}/timeline")
-            return unknown_outcomes(timeline["data"])
+            return list((await shop.get(f"/payments/{payment['payment_id']}/timeline"))["data"])
 
-    found = await asyncio.gather(*(unknown_of(payment) for payment in payments))
+    timelines = await asyncio.gather(*map(timeline_of, payments))
+    attempts = [item for timeline in timelines for item in timeline if item["type"] == "attempt"]
     trial = await shop.get("/ledger/trial_balance")
-    return Tally(payments, trial["accounts"], trial["totals"], [each for outcomes in found for each in outcomes])
-
-
-async def all_payments(shop: Shop) -> list[Json]:
-    """Every payment of the merchant, newest first."""
-    page = await shop.get("/payments", limit=_PAGE)
-    payments: list[Json] = list(page["data"])
-    while page["has_more"]:
-        page = await shop.get("/payments", limit=_PAGE, cursor=page["next_cursor"])
-        payments += page["data"]
-    return payments
+    return Tally(
+        payments=payments,
+        accounts=trial["accounts"],
+        totals=trial["totals"],
+        unknown=[outcome for timeline in timelines for outcome in unknown_outcomes(timeline)],
+        decided_by_webhook=sum(attempt["data"]["told_by"] is not None for attempt in attempts),
+    )
 
 
 def unknown_outcomes(timeline: Sequence[Json]) -> list[UnknownOutcome]:
     """The attempts in a payment's timeline whose first call was not answered as a PSP answers."""
     found: list[UnknownOutcome] = []
+    notices = {item["id"]: item for item in timeline if item["type"] == "notice"}
     for attempt in (item for item in timeline if item["type"] == "attempt"):
         calls = [item for item in timeline if item["type"] == "psp_request" and item["attempt_id"] == attempt["id"]]
-        what_happened = _fault(calls[0]) if calls else "process ended before the call"
+        what_happened = _fault(calls[0]) if calls else _without_a_call(attempt)
         if what_happened is None:
             continue
+        notice = notices.get(attempt["data"]["told_by"])
         found.append(
             UnknownOutcome(
                 attempt_id=attempt["id"],
                 operation=attempt["name"],
                 what_happened=what_happened,
-                resolved_by=_resolved_by(calls),
+                resolved_by="told by webhook" if notice else _resolved_by(calls),
                 outcome=attempt["status"],
-                took_s=_seconds(calls),
+                took_s=_seconds([*calls[:1], notice] if notice else calls),
             )
         )
     return found
@@ -89,6 +87,11 @@ def unknown_outcomes(timeline: Sequence[Json]) -> list[UnknownOutcome]:
 def median_ms(durations_s: Sequence[float]) -> float:
     """The median in milliseconds."""
     return round(median(durations_s) * 1000, 1) if durations_s else 0.0
+
+
+def _without_a_call(attempt: Json) -> str | None:
+    """What was done in the PSP's dashboard was never called for."""
+    return None if attempt["data"]["origin"] == "psp" else "process ended before the call"
 
 
 def _fault(call: Json) -> str | None:
@@ -103,12 +106,12 @@ def _fault(call: Json) -> str | None:
 def _resolved_by(calls: Sequence[Json]) -> str:
     """The last usable call is what the outcome was read from."""
     if any(call["name"].startswith("POST") for call in calls[1:]):
-        return "not there: sent again, same key"
+        return "sent again, same key"
     return "looked up at the PSP" if len(calls) > 1 else "not yet"
 
 
-def _seconds(calls: Sequence[Json]) -> float:
-    if not calls:
+def _seconds(items: Sequence[Json]) -> float:
+    if not items:
         return 0.0
-    first, last = (datetime.fromisoformat(call["at"]) for call in (calls[0], calls[-1]))
-    return round((last - first).total_seconds(), 1)
+    first, last = (datetime.fromisoformat(item["at"]) for item in (items[0], items[-1]))
+    return round(max(0.0, (last - first).total_seconds()), 1)

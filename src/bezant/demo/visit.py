@@ -2,12 +2,15 @@
 
 import asyncio
 import random
-from html.parser import HTMLParser
 from typing import Any, Final
 
 import aiohttp
+import msgspec
 
-from bezant.demo.shop import Answer, Json, Shop, StoryFailed, new_key
+from bezant.demo.desk import Desk
+from bezant.demo.mailbox import Mailbox
+from bezant.demo.page import press
+from bezant.demo.shop import Answer, Json, Shop, StoryFailed, is_open, new_key
 
 HANGS_UP_AFTER_S: Final = 0.7
 
@@ -23,22 +26,36 @@ _PRICES: Final[dict[str, tuple[int, int, int]]] = {
 _CURRENCIES: Final = ("USD", "USD", "USD", "EUR", "EUR", "GBP", "JPY", "KWD")
 
 
+class Street(msgspec.Struct, frozen=True):
+    """Where the shop is: its backend, its mailbox for webhooks, the PSP, and the web in between."""
+
+    shop: Shop
+    mailbox: Mailbox
+    desk: Desk
+    web: aiohttp.ClientSession
+
+
 class Visit:
     """A checkout and what follows. `payment` is the payment as the API showed it last."""
 
-    def __init__(self, shop: Shop, web: aiohttp.ClientSession, order_id: str, chance: random.Random) -> None:
+    def __init__(self, street: Street, order_id: str, chance: random.Random) -> None:
         self.order_id = order_id
         self.chance = chance
         self.payment: Json = {}
-        self._shop = shop
-        self._web = web
-        self._currency = chance.choice(_CURRENCIES)
-        low, high, step = _PRICES[self._currency]
-        self._amount = chance.randrange(low, high, step)
+        self.desk = street.desk
+        self._shop = street.shop
+        self._mailbox = street.mailbox
+        self._web = street.web
+        self._price_in(chance.choice(_CURRENCIES))
 
     async def pay(self, payment_method: str | None, capture: str = "automatic", simulate: str | None = None) -> None:
         """Create the payment; without a payment method it is confirmed later."""
         self._keep(await self._shop.post("/payments", self._order(payment_method, capture, simulate)))
+
+    async def pay_by_debit(self, *, refused: bool) -> None:
+        """From a bank account, in euros; its bank decides later."""
+        self._price_in("EUR")
+        await self.pay(await self.desk.bank_debit(refused=refused))
 
     async def pay_impatiently(self, payment_method: str) -> None:
         """The customer clicks three times, and the shop asks once more later: one key, one payment, one reply."""
@@ -60,42 +77,50 @@ class Visit:
         body = {} if payment_method is None else {"payment_method": payment_method}
         self._keep(await self._shop.post(f"{self._path}/confirm", body))
 
-    async def act(self, decision: str) -> None:
-        """The customer goes to the page of bank or wallet and presses the button there; then the shop confirms."""
+    async def act(self, decision: str, *, comes_back: bool = True) -> None:
+        """The customer goes to the page of bank or wallet and presses the button there.
+
+        Back in the shop the payment is confirmed. Who closes the browser instead leaves the rest to webhooks.
+        """
+        await self._until_known()
         if self.payment["next_action"] is None:
             raise StoryFailed(f"no page for the customer to act on: {self.payment_id} is {self.payment['status']}")
         url = str(self.payment["next_action"]["url"])
-        async with self._web.get(url) as response:
-            buttons = _Buttons()
-            buttons.feed(await response.text())
-        name = next((name for name, value in buttons.found if value == decision), None)
-        if name is None:
-            raise StoryFailed(f"no button {decision!r} at {url}")
-        async with self._web.post(url, data={name: decision}, allow_redirects=False) as response:
-            if response.status >= 400:
-                raise StoryFailed(f"the page answered {response.status}")
-        await self.confirm()
+        led_to = await press(self._web, url, decision, follow=comes_back)
+        if led_to.startswith(self._mailbox.return_url(self.order_id)) != comes_back:
+            raise StoryFailed(f"after {decision} at {url} the customer is at {led_to}")
+        if comes_back:
+            await self._confirm_unless_decided()
+
+    async def hears(self, event_type: str) -> None:
+        """The shop waits until a webhook tells it so."""
+        await self._mailbox.orders.heard(self.payment_id, event_type)
+        await self.refresh()
+
+    async def charge(self) -> str:
+        """What the PSP calls the payment."""
+        await self._until_known()
+        return str(self.payment["psp_reference"])
 
     async def capture(self, amount: int | None = None, *, final: bool = True) -> None:
         """Take the money, or a part of it."""
+        await self._until_known()
         body: Json = {} if amount is None else {"amount": self._money(amount)}
         self._keep(await self._shop.post(f"{self._path}/capture", body if final else {**body, "final": False}))
 
     async def cancel(self) -> None:
         """Give back what is not taken."""
+        await self._until_known()
         self._keep(await self._shop.post(f"{self._path}/cancel", {}))
 
     async def refund(self, amount: int | None = None, reason: str = "requested_by_customer") -> None:
         """Give money back: all that is left, or a part."""
+        await self._until_known()
         body: Json = {"reason": reason}
         answer = await self._shop.post(
             f"{self._path}/refunds", body if amount is None else {**body, "amount": self._money(amount)}
         )
         _require_done(answer)
-
-    async def settle(self) -> None:
-        """Wait until everything about the payment is known."""
-        self.payment = await self._shop.settled(self.payment_id)
 
     async def refresh(self) -> None:
         """The payment as it is."""
@@ -115,6 +140,23 @@ class Visit:
     def _path(self) -> str:
         return f"/payments/{self.payment_id}"
 
+    def _price_in(self, currency: str) -> None:
+        low, high, step = _PRICES[currency]
+        self._currency, self._amount = currency, self.chance.randrange(low, high, step)
+
+    async def _until_known(self) -> None:
+        """Nothing further is done to a payment while what was asked for last has no outcome."""
+        if is_open(self.payment):
+            self.payment = await self._shop.settled(self.payment_id)
+
+    async def _confirm_unless_decided(self) -> None:
+        """The PSP's webhook may be faster than the customer: then there is nothing to confirm any more."""
+        answer = await self._shop.post(f"{self._path}/confirm", {})
+        if answer.body.get("code") == "invalid_state":
+            await self.refresh()
+        else:
+            self._keep(answer)
+
     def _money(self, amount: int) -> Json:
         return {"value": amount, "currency": self._currency}
 
@@ -123,6 +165,7 @@ class Visit:
             "order_id": self.order_id,
             "amount": self._money(self._amount),
             "capture_strategy": capture,
+            **({"return_url": self._mailbox.return_url(self.order_id)} if self.desk.takes_return_urls else {}),
             "metadata": {"cart_id": f"cart_{self.order_id}"},
         }
         if simulate is not None:
@@ -132,19 +175,6 @@ class Visit:
     def _keep(self, answer: Answer) -> None:
         _require_done(answer)
         self.payment = answer.body
-
-
-class _Buttons(HTMLParser):
-    """The buttons of a page as (name, value)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[tuple[str, str]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        known = dict(attrs)
-        if tag == "button":
-            self.found.append((known.get("name") or "", known.get("value") or ""))
 
 
 def _require_done(answer: Answer) -> None:
