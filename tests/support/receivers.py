@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from uuid import uuid4
 
 import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from confluent_kafka import Consumer, KafkaError, Message
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
@@ -120,18 +121,27 @@ class RabbitMqReader:
     def __init__(self, url: str, queue: str) -> None:
         self._url = url
         self._queue = queue
-        self.messages: list[aio_pika.abc.AbstractIncomingMessage] = []
+        self.messages: list[AbstractIncomingMessage] = []
 
     async def receive(self, count: int) -> list[bytes]:
         async with await aio_pika.connect(self._url) as connection:
-            queue = await (await connection.channel()).get_queue(self._queue)
+            channel = await connection.channel()
+            queue = await channel.get_queue(self._queue)
             deadline = asyncio.get_running_loop().time() + _WAIT_S
-            while (message := await queue.get(fail=False)) is not None or len(self.messages) < count:
-                if message is not None:
-                    await message.ack()
-                    self.messages.append(message)
+            consumer = await queue.consume(self._take, no_ack=True)
+            while await self._more_came(channel) or len(self.messages) < count:
                 assert asyncio.get_running_loop().time() < deadline, f"{len(self.messages)} of {count} messages came"
+            await queue.cancel(consumer)
         return [message.body for message in self.messages]
+
+    async def _take(self, message: AbstractIncomingMessage) -> None:
+        self.messages.append(message)
+
+    async def _more_came(self, channel: AbstractChannel) -> bool:
+        before = len(self.messages)
+        await asyncio.sleep(0.2)
+        found = await channel.declare_queue(self._queue, passive=True)
+        return bool(found.declaration_result.message_count) or len(self.messages) > before
 
     async def remove(self) -> None:
         async with await aio_pika.connect(self._url) as connection:

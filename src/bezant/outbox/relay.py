@@ -7,6 +7,7 @@ by its successor, in the same order. What fails backs off by itself, per sink an
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from itertools import groupby
@@ -23,7 +24,7 @@ from bezant.outbox import store
 from bezant.outbox.append import SHARDS
 from bezant.outbox.envelope import envelope
 from bezant.outbox.metrics import RelayMetrics
-from bezant.sinks.contract import Sink, SinkUnavailable
+from bezant.sinks.contract import Selective, Sink, SinkUnavailable
 
 _log = logger(__name__)
 
@@ -41,6 +42,7 @@ class RelayTerms(msgspec.Struct, frozen=True, kw_only=True):
     events_max: int = 256
     back_off_s: tuple[float, float] = (0.5, 10.0)
     gather_s: float = 0.02
+    listeners_every_s: float = 1.0
 
 
 class _Told(msgspec.Struct, frozen=True):
@@ -69,6 +71,7 @@ class Relay:
         self._holder = uuid4()
         self._wakes = {name: asyncio.Event() for name in self.sinks}
         self._has_cursors = False
+        self._heard: dict[str, tuple[float, bool]] = {}
 
     def wake(self) -> None:
         """There is something new to tell: called after a commit of events."""
@@ -81,6 +84,8 @@ class Relay:
 
     async def run(self, sink: Sink) -> int:
         """One round for a sink; how many events it has taken. Where more is known to wait, its wake is set."""
+        if isinstance(sink, Selective) and not await self._is_heard(sink, sink):
+            return 0
         began = time.monotonic()
         taken = await self._take(sink)
         if not taken:
@@ -103,13 +108,35 @@ class Relay:
             _log.warning("relay_not_released", exc_info=True)
         await asyncio.gather(*(sink.close() for sink in self.sinks.values()), return_exceptions=True)
 
-    async def _take(self, sink: Sink) -> list[tuple[int, list[Row]]]:
-        """Lease shards and read what they have to tell."""
-        terms = self._terms
+    async def _is_heard(self, sink: Sink, listeners: Selective) -> bool:
+        """Whether anybody listens, asked now and then; where nobody does, what was said until now passes by.
+
+        What is passed by is fixed before the listeners are looked for: who comes in between misses nothing.
+        """
+        now = time.monotonic()
+        asked_at, is_heard = self._heard.get(sink.name, (-math.inf, False))
+        if now < asked_at + self._terms.listeners_every_s:
+            return is_heard
+        await self._make_cursors()
+        async with self._database.connection() as connection:
+            last = await store.last_events(connection, SHARDS)
+        is_heard = await listeners.is_heard()
+        if last and not is_heard:
+            async with self._database.connection() as connection:
+                await store.pass_by(connection, sink.name, last)
+        self._heard[sink.name] = (now, is_heard)
+        return is_heard
+
+    async def _make_cursors(self) -> None:
         if not self._has_cursors:
             async with self._database.connection() as connection:
                 await store.make_cursors(connection, list(self.sinks), SHARDS)
             self._has_cursors = True
+
+    async def _take(self, sink: Sink) -> list[tuple[int, list[Row]]]:
+        """Lease shards and read what they have to tell."""
+        terms = self._terms
+        await self._make_cursors()
         async with self._database.transaction() as transaction:
             cursors = await store.take_shards(transaction, sink.name, self._holder, terms.shards_max, terms.lease_s)
             rows = await store.untold(transaction, cursors, terms.events_max) if cursors else ()

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from bezant.base.db import Database
+from bezant.base.db import Database, Row
 from bezant.outbox import store
 from bezant.outbox.append import SHARDS
 from bezant.outbox.envelope import envelope
@@ -45,8 +45,13 @@ class Progress(msgspec.Struct):
     total: int
 
 
-async def replay(database: Database, sink: Sink, wanted: Wanted, progress: Callable[[Progress], None]) -> Progress:
-    """Publish them. Raises SinkUnavailable where the sink does not take them after some tries; it may be run again."""
+async def replay(
+    database: Database, sink: Sink, wanted: Wanted, progress: Callable[[Progress], None], pause_s: float = _PAUSE_S
+) -> Progress:
+    """Publish them. Raises SinkUnavailable where the sink does not take them after some tries; it may be run again.
+
+    `pause_s` lie between the first two tries, more between later ones.
+    """
     created, patterns = (wanted.created_from, wanted.created_to), wanted.patterns()
     async with database.connection() as connection:
         total, first_tx, last_tx = await store.told_range(connection, sink.name, created, patterns, wanted.merchant_id)
@@ -61,14 +66,14 @@ async def replay(database: Database, sink: Sink, wanted: Wanted, progress: Calla
                 )
             if not rows:
                 break
-            await _publish(sink, rows)
+            await _publish(sink, rows, pause_s)
             after = (rows[-1][4], rows[-1][5], rows[-1][0])
             state.sent += len(rows)
             progress(state)
     return state
 
 
-async def _publish(sink: Sink, rows: Sequence[store.Row]) -> None:
+async def _publish(sink: Sink, rows: Sequence[Row], pause_s: float) -> None:
     envelopes = [envelope(row) for row in rows]
     for tried in range(1, _TRIES + 1):
         try:
@@ -77,6 +82,6 @@ async def _publish(sink: Sink, rows: Sequence[store.Row]) -> None:
         except (SinkUnavailable, TimeoutError) as error:
             if tried == _TRIES:
                 raise SinkUnavailable(str(error) or "not acknowledged in time") from error
-            await asyncio.sleep(_PAUSE_S * tried)
+            await asyncio.sleep(pause_s * tried)
         else:
             return

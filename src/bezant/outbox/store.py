@@ -84,6 +84,20 @@ WHERE c.sink = $1 AND c.shard = d.shard AND c.holder = $2 AND c.lease_until > cl
 RETURNING c.shard
 """
 
+_LAST = f"""
+SELECT s.shard, e.tx, e.position, e.id FROM generate_series(0, $1 - 1) AS s (shard)
+CROSS JOIN LATERAL (
+    SELECT o.tx, o.position, o.id FROM outbox_events AS o
+    WHERE o.shard = s.shard AND o.tx < {_XMIN} ORDER BY o.tx DESC, o.position DESC, o.id DESC LIMIT 1
+) AS e
+"""
+_PASS_BY = """
+UPDATE outbox_cursors AS c SET tx = d.tx, position = d.position, event_id = d.event_id, updated_at = clock_timestamp()
+FROM unnest($2::smallint[], $3::bigint[], $4::integer[], $5::uuid[]) AS d (shard, tx, position, event_id)
+WHERE c.sink = $1 AND c.shard = d.shard AND c.lease_until <= clock_timestamp()
+    AND (c.tx, c.position, c.event_id) < (d.tx, d.position, d.event_id)
+"""
+
 _BACK_OFF = """
 UPDATE outbox_cursors AS c SET failures = least(c.failures + 1, 16), last_error = left($4, 500), holder = NULL,
     lease_until = '-infinity', updated_at = clock_timestamp(),
@@ -198,6 +212,16 @@ async def advance(
     shards, txs, positions, event_ids, counts = zip(*told, strict=True)
     await transaction.connection.execute(_NO_HURRY)
     return await transaction.connection.fetch(_ADVANCE, sink, holder, shards, txs, positions, event_ids, counts)
+
+
+async def last_events(connection: Connection, shards: int) -> Sequence[Row]:
+    """The last event of each shard that no open transaction can still precede: (shard, tx, position, id)."""
+    return await connection.fetch(_LAST, shards)
+
+
+async def pass_by(connection: Connection, sink: str, last: Sequence[Row]) -> None:
+    """Move the sink's cursors on to these events, unless somebody is telling or they are further."""
+    await connection.execute(_PASS_BY, sink, *[list(column) for column in zip(*last, strict=True)])
 
 
 async def back_off(
