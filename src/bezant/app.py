@@ -13,6 +13,7 @@ from bezant.base.db import Database
 from bezant.base.failpoints import arm
 from bezant.base.kept_secret import kept_webhook_secrets
 from bezant.base.log import configure
+from bezant.base.master_key import LOOKED_AT_EVERY_S
 from bezant.base.migrate import require_current
 from bezant.base.postgres import database_url
 from bezant.base.sealed import Sealer
@@ -100,8 +101,12 @@ class Services:
             *idempotency_jobs(database, settings.idempotency_retention_days),
             *statistics_jobs(database),
         )
-        read_accounts = Job("psp_accounts.refresh", self.accounts.refresh, every_s=REFRESHED_EVERY_S)
-        always = (*self.merchants.jobs(), *database_jobs(settings), read_accounts)
+        always = (
+            *self.merchants.jobs(),
+            *database_jobs(settings),
+            Job("psp_accounts.refresh", self.accounts.refresh, every_s=REFRESHED_EVERY_S),
+            Job("master_keys.look", master_keys.look, every_s=LOOKED_AT_EVERY_S),
+        )
         self.schedule = Schedule((*(jobs if settings.jobs else ()), *always))
 
     @asynccontextmanager

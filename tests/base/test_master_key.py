@@ -62,6 +62,18 @@ def test_a_process_that_runs_notices_the_new_key_when_it_needs_it(tmp_path: Path
         running.open(*by_old, "row")
 
 
+async def test_a_change_is_seen_by_whoever_looks_and_counted_once(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    keys = settings.master_keys()
+    assert await keys.look() == 0
+    assert settings.kept_master_key is not None
+    add_kept_key(settings.kept_master_key)
+    assert [await keys.look(), await keys.look()] == [1, 0]
+    assert keys.keys == settings.master_keys().keys
+    given = MasterKeys.given([derived(NEW)])
+    assert await given.look() == 0
+
+
 def test_what_was_read_stays_good_while_the_file_is_away(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     keys = settings.master_keys()

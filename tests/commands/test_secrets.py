@@ -4,22 +4,26 @@ import json
 import signal
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bezant.base import ids
 from bezant.base.config import Settings
 from bezant.base.master_key import derived, kept_keys
 from bezant.base.migrate import migrate
 from bezant.base.postgres import Embedded
 from bezant.base.sealed import Sealer, key_id_of
+from bezant.payments.render import ClientSecrets
 from bezant.psp.account_secrets import AccountSecrets
 from tests.support.accounts import SOMEBODY, Accountable, accountable, added_to
 from tests.support.databases import run
 from tests.support.platform import MASTER_KEY, Answer, Api, Merchant
 from tests.support.processes import bezant
 from tests.support.verification import describe, verified
+from tests.support.waiting import wait_until
 
 NEXT_KEY = "the next master key" + "1" * 32
 ROTATING = {"BEZANT_MASTER_KEY": NEXT_KEY, "BEZANT_MASTER_KEY_OLD": MASTER_KEY}
@@ -140,6 +144,11 @@ def test_a_kept_key_is_changed_by_the_command_alone_and_running_processes_notice
     env = {"BEZANT_DATABASE_URL": "", "BEZANT_MASTER_KEY": ""}  # not set: the key is kept beside the database
     with accountable(url, embedded_home, envs=(env, env)) as place:
         acme = place.platform.merchant()
+        assert sum(told(place, "rotate", env=env)["rows"].values()) == 0, "nothing is sealed yet"
+        for api in (0, 1):
+            wait_until(partial(derives_from_newest, acme, kept, api), 20)
+        told(place, "forget", env=env)
+
         secrets = AccountSecrets({"api_key": "sim_acme"})
         sealer = Sealer(kept.master_keys())
         first = sealer.key_id
@@ -176,3 +185,11 @@ def test_a_kept_key_is_changed_by_the_command_alone_and_running_processes_notice
         assert place.psp.keys() == {"sim_acme"}
     report = run(verified(url, Sealer(kept.master_keys())))
     assert report.ok, describe(report)
+
+
+def derives_from_newest(shop: Merchant, kept: Settings, api: int) -> bool:
+    """Whether the process has noticed the change."""
+    payment = shop.create(None, confirm=False, api=api).json
+    payment_id = ids.parse(ids.PAYMENT, payment["payment_id"])
+    assert payment_id is not None
+    return payment["client_secret"] == ClientSecrets(kept.master_keys()).of(payment_id)

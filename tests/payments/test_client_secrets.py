@@ -66,3 +66,14 @@ def test_a_running_process_accepts_a_secret_of_a_key_that_was_made_since(tmp_pat
     assert running.of(payment_id) == started_since.of(payment_id)
     assert running.matches(payment_id, shown_before)
     assert not running.matches(payment_id, "no secret")
+
+
+def test_a_running_process_shows_a_stored_reply_under_a_key_that_was_made_since(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    running, payment_id = ClientSecrets(settings.master_keys()), ids.new_id()
+    assert settings.kept_master_key is not None
+    add_kept_key(settings.kept_master_key)
+    started_since = ClientSecrets(settings.master_keys())
+    sent = started_since.of(payment_id).encode()
+    assert running.shown(payment_id, started_since.hidden(payment_id, sent)) == sent
+    assert running.shown(payment_id, b"\x00") == sent, "a reply that names no key shows the newest"

@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Final
 from bezant.base.errors import OperatorError
 
 KEY_LENGTH_MIN: Final = 32
+LOOKED_AT_EVERY_S: Final = 2.0
+NOTICED_WITHIN_S: Final = 5.0
 
 
 class MasterKeys:
@@ -45,6 +48,12 @@ class MasterKeys:
         self._seen = state
         if keys != self.keys:
             self.keys = keys
+
+    async def look(self) -> int:
+        """A job, to be run every `LOOKED_AT_EVERY_S`: nobody derives from a former key for long. 1 for a change."""
+        before = self.keys
+        self.refresh()
+        return int(self.keys is not before)
 
     def _state(self) -> tuple[int, int] | None:
         if self._kept is None:
@@ -88,6 +97,11 @@ def add_kept_key(path: Path) -> None:
         keys = kept_keys(path)
         if len(keys) == 1:
             _replace(path, [secrets.token_hex(32), *keys])
+
+
+def age_s(path: Path) -> float:
+    """For how long the keys in the file have been these."""
+    return time.time() - path.stat().st_mtime
 
 
 def drop_former_kept_keys(path: Path) -> None:

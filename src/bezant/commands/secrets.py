@@ -1,5 +1,6 @@
 """`bezant secrets status|rotate|forget`: the master key, under which stored credentials are sealed, and its change."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, TypeVar
 
@@ -14,7 +15,7 @@ from bezant.base.config import Settings
 from bezant.base.db import Database
 from bezant.base.errors import OperatorError
 from bezant.base.failpoints import arm
-from bezant.base.master_key import add_kept_key, drop_former_kept_keys
+from bezant.base.master_key import NOTICED_WITHIN_S, add_kept_key, age_s, drop_former_kept_keys
 from bezant.base.sealed import Sealer
 from bezant.commands.start import actor, current_database, load_settings, run
 from bezant.sealing.rotate import Rotated, SealedRows, audit_key_change, rotate, sealed_rows
@@ -101,6 +102,8 @@ def forget_former_key(reason: Reason = "the former master key is not needed any 
         if still:
             raise OperatorError(f"{still} rows are still sealed with it: run `bezant secrets rotate` first.")
         if settings.kept_master_key is not None and former:
+            # Who still derives from the former key would show client secrets that nobody accepts.
+            await asyncio.sleep(max(0.0, NOTICED_WITHIN_S - age_s(settings.kept_master_key)))
             await audit_key_change(database, by, "forget_master_key", {"forgotten": former}, newest)
             drop_former_kept_keys(settings.kept_master_key)
 

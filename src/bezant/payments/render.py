@@ -122,6 +122,8 @@ class ClientSecrets:
         """The stored `body` as it was sent, byte for byte; with the secret of now once its own key is not given."""
 
         def secret(found: re.Match[bytes]) -> bytes:
+            if found[1] not in self._keys:
+                self._refresh()
             return _client_secret(self._keys.get(found[1], self._newest), payment_id).encode()
 
         return _HIDDEN_SECRET.sub(secret, body)
@@ -130,15 +132,19 @@ class ClientSecrets:
         """Whether it was derived from a key that is given. Constant-time comparison."""
         if self._matches(payment_id, secret):
             return True
-        self._master.refresh()  # another process may know a newer key
-        if self._derived_of is self._master.keys:
-            return False
-        self._derive()
-        return self._matches(payment_id, secret)
+        return self._refresh() and self._matches(payment_id, secret)
 
     def _matches(self, payment_id: UUID, secret: str) -> bool:
         given = secret.encode()
         return any(hmac.compare_digest(_client_secret(k, payment_id).encode(), given) for k in self._keys.values())
+
+    def _refresh(self) -> bool:
+        """Whether there are other keys than before: another process may know a newer one already."""
+        self._master.refresh()
+        if self._derived_of is self._master.keys:
+            return False
+        self._derive()
+        return True
 
     def _derive(self) -> None:
         self._derived_of = self._master.keys
