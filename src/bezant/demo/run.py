@@ -60,8 +60,7 @@ async def play(settings: Settings, options: Options, out: Console, progress: Con
                 if options.json_file is not None:
                     _write(options.json_file, summary)
                 if not options.exits:
-                    links = _links(stage, merchant, street.mailbox.endpoint_id)
-                    report.show_way_on(links, curl(stage.api_url, merchant.secret_key), out)
+                    report.show_way_on(_links(stage, merchant), curl(stage.api_url, merchant.secret_key), out)
                     with suppress(asyncio.CancelledError):
                         await _stay(stage)
         except (StoryFailed, aiohttp.ClientError, TimeoutError) as error:
@@ -153,10 +152,10 @@ def _urls(stage: Stage) -> dict[str, str]:
     }
 
 
-def _links(stage: Stage, merchant: NewMerchant, endpoint_id: str) -> dict[str, str]:
+def _links(stage: Stage, merchant: NewMerchant) -> dict[str, str]:
     return {
         **_urls(stage),
-        "deliveries": f"{stage.api_url}/api/v1/webhook_endpoints/{endpoint_id}/deliveries",
+        "webhooks": f"{stage.api_url}/api/v1/webhook_endpoints",
         "merchant": merchant.merchant_id,
         "secret key": merchant.secret_key,
         "publishable key": merchant.publishable_key,

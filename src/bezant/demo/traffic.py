@@ -58,7 +58,7 @@ async def traffic(street: Street, api_url: str, psp: str, *, decided: int, deliv
     waited_s = orders.waited_s.values()
     return Traffic(
         FromPsp(
-            events=len(told),
+            events=received.get("accepted", 0),
             requests=sum(received.values()),
             repeats_dropped=received.get("duplicate", 0),
             decided=decided,
