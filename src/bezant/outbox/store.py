@@ -91,7 +91,7 @@ CROSS JOIN LATERAL (
     WHERE o.shard = s.shard AND o.tx < {_XMIN} ORDER BY o.tx DESC, o.position DESC, o.id DESC LIMIT 1
 ) AS e
 """
-_PASS_BY = """
+_MOVE_PAST = """
 UPDATE outbox_cursors AS c SET tx = d.tx, position = d.position, event_id = d.event_id, updated_at = clock_timestamp()
 FROM unnest($2::smallint[], $3::bigint[], $4::integer[], $5::uuid[]) AS d (shard, tx, position, event_id)
 WHERE c.sink = $1 AND c.shard = d.shard AND c.lease_until <= clock_timestamp()
@@ -221,7 +221,7 @@ async def last_events(connection: Connection, shards: int) -> Sequence[Row]:
 
 async def pass_by(connection: Connection, sink: str, last: Sequence[Row]) -> None:
     """Move the sink's cursors on to these events, unless somebody is telling or they are further."""
-    await connection.execute(_PASS_BY, sink, *[list(column) for column in zip(*last, strict=True)])
+    await connection.execute(_MOVE_PAST, sink, *[list(column) for column in zip(*last, strict=True)])
 
 
 async def back_off(

@@ -1,7 +1,7 @@
 """What a sink must do."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -40,4 +40,13 @@ class Sink(Protocol):
 
     async def close(self) -> None:
         """Finish what is in flight and hang up."""
+        ...
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """A sink that may have nobody behind it: what happens then passes it by and is not given later either."""
+
+    async def is_heard(self) -> bool:
+        """Whether anybody listens now."""
         ...

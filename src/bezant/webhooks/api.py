@@ -93,12 +93,12 @@ class WebhooksApi:
                 {200: WebhookEndpointWithSecretView},
                 {409: ("invalid_state",), 422: _REUSED},
             ),
-            _action("test", self.test, Nothing, {202: WebhookDeliveryView}),
+            _action("test", self.test, Nothing, {200: WebhookDeliveryView}),
             _action(
                 "redeliver",
                 self.redeliver_many,
                 RedeliverWebhooks,
-                {202: RedeliveredWebhooksView},
+                {200: RedeliveredWebhooksView},
                 {409: ("invalid_state",), 422: _REUSED},
             ),
         )
@@ -126,7 +126,7 @@ class WebhooksApi:
                 self.redeliver,
                 scope=_WRITE,
                 request=Nothing,
-                responses={202: WebhookDeliveryView},
+                responses={200: WebhookDeliveryView},
                 errors={409: ("invalid_state",), 422: _REUSED},
             ),
         )
@@ -242,7 +242,7 @@ class WebhooksApi:
 
         async def change(transaction: Transaction, merchant_id: UUID, endpoint_id: UUID) -> Reply:
             delivery = await self._endpoints.test(transaction, merchant_id, endpoint_id)
-            return json_reply(202, delivery_view(delivery, transaction.now))
+            return json_reply(200, delivery_view(delivery, transaction.now))
 
         return await self._changed(call, change)
 
@@ -258,7 +258,7 @@ class WebhooksApi:
             view = RedeliveredWebhooksView(
                 redelivered=done.count, has_more=done.next_cursor is not None, next_cursor=done.next_cursor
             )
-            return json_reply(202, view)
+            return json_reply(200, view)
 
         return await self._changed(call, change)
 
@@ -283,7 +283,7 @@ class WebhooksApi:
 
         async def perform(transaction: Transaction, _: Claim | None) -> Reply:
             delivery = await self._deliveries.redeliver(transaction, merchant_id, delivery_id)
-            return json_reply(202, delivery_view(delivery, transaction.now))
+            return json_reply(200, delivery_view(delivery, transaction.now))
 
         return await self._woken(await once(self._database, call, perform))
 

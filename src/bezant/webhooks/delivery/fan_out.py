@@ -48,6 +48,11 @@ class FanOut:
         if made and self._wake is not None:
             self._wake.set()
 
+    async def is_heard(self) -> bool:
+        """Whether there is any endpoint, be it disabled."""
+        async with self._database.connection() as connection:
+            return await store.any_endpoint(connection)
+
     async def close(self) -> None:
         """There is nothing to finish: what was acknowledged is committed."""
 

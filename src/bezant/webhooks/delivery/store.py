@@ -16,6 +16,7 @@ _LOCK_SPACE: Final = 0x6265_7A77_6864_6C76
 
 _LOCK = "SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key"
 
+_ANY_ENDPOINT = "SELECT EXISTS (SELECT 1 FROM webhook_endpoints WHERE status <> 'deleted')"
 _WANTING = """
 SELECT id, merchant_id, event_types, created_at FROM webhook_endpoints
 WHERE merchant_id = ANY($1::uuid[]) AND status <> 'deleted'
@@ -229,6 +230,11 @@ async def lock_orderings(transaction: Transaction, ordering_ids: Iterable[UUID])
     """
     keys = sorted({_lock_key(ordering_id) for ordering_id in ordering_ids})
     await transaction.connection.execute(_LOCK, keys)
+
+
+async def any_endpoint(connection: Connection) -> bool:
+    """Whether any merchant has an endpoint."""
+    return await connection.fetchval(_ANY_ENDPOINT)
 
 
 async def wanting(connection: Connection, merchant_ids: Sequence[UUID]) -> Sequence[Row]:
