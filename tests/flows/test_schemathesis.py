@@ -29,6 +29,7 @@ CHECKS: Final[tuple[Any, ...]] = (
 EXAMPLES: Final = {"secret": 30, "publishable": 6, "none": 3}
 """Requests per operation and mode."""
 
+ENDPOINT_URL: Final = "http://127.0.0.1:9/hook"
 
 Case = Any
 """Schemathesis types its cases loosely."""
@@ -70,7 +71,17 @@ class Caller:
             "event_id": event["event_id"],
             "after": event["event_id"],
             "client_secret": payment["client_secret"],
+            **self.known_webhooks(),
         }
+
+    def known_webhooks(self) -> dict[str, str]:
+        """One endpoint at a port where nobody listens, and a delivery to it."""
+        for endpoint in self.shop.get("/webhook_endpoints").json["data"]:
+            self.shop.call("DELETE", f"/webhook_endpoints/{endpoint['webhook_endpoint_id']}")
+        wanted = {"url": ENDPOINT_URL, "event_types": ["dispute.won"]}
+        endpoint_id = self.shop.call("POST", "/webhook_endpoints", wanted)["webhook_endpoint_id"]
+        delivery = self.shop.call("POST", f"/webhook_endpoints/{endpoint_id}/test", {})
+        return {"webhook_endpoint_id": endpoint_id, "webhook_delivery_id": delivery["webhook_delivery_id"]}
 
     def positive(self, case: Case) -> None:
         """What fits the document; every other time about something that is there."""
@@ -95,6 +106,8 @@ class Caller:
             return
         if "client_secret" in body:
             body["client_secret"] = known["client_secret"]
+        if "url" in body:
+            body["url"] = ENDPOINT_URL
         if "payment_method" in body:
             body["payment_method"] = "pm_card_visa"
         if body.get("psp"):

@@ -7,6 +7,7 @@ from typing import Final
 
 from tests.verify.breaking import Breaking
 from tests.verify.breaks_of_accounts import ACCOUNTS
+from tests.verify.breaks_of_webhooks import WEBHOOKS
 
 
 def _also(*names: str) -> frozenset[str]:
@@ -340,8 +341,10 @@ RECORDS: Final = (
     Breaking(
         "stored_replies_are_sound",
         "idk",
-        f"""UPDATE idempotency_keys SET reply_body = '{{"payment_id": "pay_00"}}'
-        WHERE id = {_WITHOUT_ATTEMPT.format(200)} RETURNING id""",
+        """UPDATE idempotency_keys SET reply_body = '{"payment_id": "pay_00"}' WHERE id = (
+            SELECT k.id FROM idempotency_keys AS k INNER JOIN payments AS p ON p.id = k.payment_id
+            WHERE k.reply_status = 200 ORDER BY k.id LIMIT 1
+        ) RETURNING id""",
         what="other payment",
     ),
     Breaking(
@@ -378,4 +381,4 @@ RECORDS: Final = (
     ),
 )
 
-ALL: Final = (*PAYMENTS, *LEDGER, *RECORDS, *ACCOUNTS)
+ALL: Final = (*PAYMENTS, *LEDGER, *RECORDS, *ACCOUNTS, *WEBHOOKS)

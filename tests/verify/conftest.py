@@ -14,7 +14,9 @@ from tests.conftest import TEMPLATE
 from tests.support.accounts import SOMEBODY, at_desk
 from tests.support.databases import copied_database, run
 from tests.support.platform import Merchant, Platform, running_platform
+from tests.support.processes import free_port
 from tests.support.waiting import wait_until
+from tests.support.webhook_receiver import receiving
 
 UNRESOLVED = "SELECT count(*) FROM payment_attempts WHERE status IN ('sending', 'pending', 'unknown')"
 
@@ -37,11 +39,13 @@ def platform(database_url: str, tmp_path: Path) -> Iterator[Platform]:
 
 @contextmanager
 def traded_platform(database_url: str, home: Path) -> Iterator[Platform]:
-    with running_platform(database_url, home, env={"BEZANT_PSP_TIMEOUT_S": "1"}) as platform:
+    env = {"BEZANT_PSP_TIMEOUT_S": "1", "BEZANT_WEBHOOKS_ALLOW_NETWORKS": "127.0.0.0/8"}
+    with running_platform(database_url, home, env=env) as platform:
         shops = [platform.merchant(), platform.merchant("EUR", fee_basis_points=150, fee_fixed_minor=0)]
         with ThreadPoolExecutor(len(shops)) as threads:
             list(threads.map(partial(trade, platform), shops))
         trade_in_own_account(platform)
+        hear_of_events(platform)
         wait_until(lambda: platform.sql(UNRESOLVED)[0][0] == 0, 60, "every attempt to be resolved")
         yield platform
 
@@ -51,6 +55,17 @@ def trade_in_own_account(platform: Platform) -> None:
     shop = platform.merchant()
     run(at_desk(platform.database_url, partial(_open_accounts, merchant_id=shop.merchant_id)))
     shop.do(shop.create()["payment_id"], "refunds", value=1)
+
+
+def hear_of_events(platform: Platform) -> None:
+    """A merchant with two servers: one takes what it is sent, the other one is down."""
+    shop = platform.merchant()
+    with receiving() as receiver:
+        for url in (receiver.url, f"http://127.0.0.1:{free_port()}/hooks"):
+            endpoint = shop.call("POST", "/webhook_endpoints", {"url": url, "event_types": ["dispute.won"]})
+            shop.call("POST", f"/webhook_endpoints/{endpoint['webhook_endpoint_id']}/test", {})
+        taken = "SELECT count(*) FROM webhook_deliveries WHERE status = 'delivered'"
+        wait_until(lambda: platform.sql(taken)[0][0] == 1, 20, "a webhook to be taken")
 
 
 async def _open_accounts(desk: AccountDesk, merchant_id: str) -> None:

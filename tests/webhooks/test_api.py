@@ -148,7 +148,7 @@ async def test_a_test_event_goes_to_the_endpoint_that_is_tested_only(world: Worl
     made = await shop.create(tested.url, event_types=["refund.created"])
     await shop.create(other.url)
     answer = await shop.post(f"/webhook_endpoints/{made['webhook_endpoint_id']}/test")
-    assert (answer.status, answer["status"], answer["event_type"]) == (202, "pending", "webhook_endpoint.test")
+    assert (answer.status, answer["status"], answer["event_type"]) == (200, "pending", "webhook_endpoint.test")
     tried = await shop.tried(answer.json)
     (one,) = tried["tries"]
     assert (tried["status"], one["status"], one["answer"], one["manual"]) == ("delivered", 200, "thanks", True)
@@ -294,7 +294,7 @@ async def test_a_delivered_event_is_sent_again_on_request(world: World, shop: Cl
     await world.settled()
     (delivery,) = await shop.deliveries(made)
     again = await shop.post(f"/webhook_deliveries/{delivery['webhook_delivery_id']}/redeliver")
-    assert (again.status, again["status"]) == (202, "pending")
+    assert (again.status, again["status"]) == (200, "pending")
     tried = await shop.tried(delivery, 2)
     assert [one["manual"] for one in tried["tries"]] == [False, True]
     assert len(set(receiver.ids())) == 1
@@ -337,7 +337,7 @@ async def test_many_deliveries_are_sent_again_in_order(world: World, shop: Clien
     while True:
         further = {} if cursor is None else {"cursor": cursor}
         done = await shop.call("POST", path, {"limit": 5, "event_types": ["payment.*"], **further})
-        assert done.status == 202, done.raw
+        assert done.status == 200, done.raw
         redelivered += done["redelivered"]
         cursor = done["next_cursor"]
         if not done["has_more"]:

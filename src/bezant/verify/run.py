@@ -18,8 +18,15 @@ from bezant.verify.records.rows import check_replies, check_texts
 from bezant.verify.records.texts import Texts
 from bezant.verify.report import Check, Progress, Report, Result, Rows, Violation, report, result, shown
 from bezant.verify.store import Snapshot, snapshot
+from bezant.verify.webhooks import checks as webhooks
 
-SQL_CHECKS: Final[tuple[Check, ...]] = (*payments.CHECKS, *ledger.CHECKS, *records.CHECKS, *accounts.CHECKS)
+SQL_CHECKS: Final[tuple[Check, ...]] = (
+    *payments.CHECKS,
+    *ledger.CHECKS,
+    *records.CHECKS,
+    *accounts.CHECKS,
+    *webhooks.CHECKS,
+)
 ROW_CHECKS: Final[tuple[tuple[str, Callable[[Rows, Texts], Awaitable[tuple[Result, ...]]]], ...]] = (
     ("payments, one by one", check_payments),
     ("stored replies", check_replies),

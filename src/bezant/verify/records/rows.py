@@ -13,6 +13,8 @@ from bezant.verify.report import Findings, Result, Rows, shown
 
 _EXECUTED: Final = frozenset({200, 409, 422})
 """Replies that come from execution. Whatever else is answered must not be kept."""
+_OF_WEBHOOKS: Final = "/webhook_"
+"""In the path of calls about webhook endpoints and deliveries, which concern no payment."""
 _HIDDEN: Final = b"\x00"
 """Stands for the client secret."""
 _KEY_COLUMNS: Final = ("operation", "idempotency_key", "reply_body")
@@ -28,7 +30,8 @@ async def check_replies(rows: Rows, texts: Texts) -> tuple[Result, ...]:
     async for key_id, mode, operation, key, payment_id, status, body in rows.stream(store.KEYS):
         subject = shown(KEY, key_id)
         if mode == "stored":
-            fault = _fault_of_reply(status, body, payment_id)
+            is_about_payment = _OF_WEBHOOKS not in operation
+            fault = _fault_of_reply(status, body, payment_id, is_about_payment=is_about_payment)
             if fault:
                 findings.add(subject, fault)
         elif status is not None or body is not None:
@@ -37,7 +40,9 @@ async def check_replies(rows: Rows, texts: Texts) -> tuple[Result, ...]:
     return (findings.result(),)
 
 
-def _fault_of_reply(status: int | None, body: bytes | None, payment_id: UUID | None) -> str | None:
+def _fault_of_reply(
+    status: int | None, body: bytes | None, payment_id: UUID | None, *, is_about_payment: bool
+) -> str | None:
     if status is None or body is None:
         return "stored, but without a reply"
     if status not in _EXECUTED:
@@ -46,7 +51,11 @@ def _fault_of_reply(status: int | None, body: bytes | None, payment_id: UUID | N
         reply = msgspec.json.decode(body.replace(_HIDDEN, b""), type=_Reply)
     except msgspec.DecodeError as error:
         return f"does not parse: {error}"
-    if status == 200 and (payment_id is None or reply.payment_id != shown(ids.PAYMENT, payment_id)):
+    if (
+        is_about_payment
+        and status == 200
+        and (payment_id is None or reply.payment_id != shown(ids.PAYMENT, payment_id))
+    ):
         return f"names {reply.payment_id}, but is about {payment_id and shown(ids.PAYMENT, payment_id)}"
     return None
 

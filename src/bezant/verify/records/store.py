@@ -152,6 +152,7 @@ WITHOUT_MERCHANT = " UNION ALL ".join(
     for table in (
         *("api_keys", "payments", "refunds", "payment_attempts", "breaks", "psp_requests", "audit_log"),
         *("ledger_journals", "ledger_entries", "ledger_balances", "idempotency_keys", "outbox_events"),
+        *("webhook_endpoints", "webhook_deliveries", "webhook_tries"),
     )
 )
 
@@ -164,6 +165,8 @@ TEXTS = (
     ("outbox_events", ids.EVENT, ("data",)),
     ("breaks", "brk", ("detail",)),
     ("audit_log", "aud", ("actor", "subject", "reason", "detail")),
+    ("webhook_endpoints", ids.WEBHOOK_ENDPOINT, ("url", "description")),
+    ("webhook_tries", ids.WEBHOOK_TRY, ("error",)),
 )
 
 
