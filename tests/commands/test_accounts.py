@@ -4,9 +4,9 @@ import json
 import os
 import pty
 import pwd
+import select
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,13 +114,10 @@ def typed(place: Accountable, arguments: list[str], answers: list[tuple[str, str
         stdin=there, stdout=there, stderr=there, env={**inherited, **place.platform.env}, start_new_session=True,
     )  # fmt: skip
     os.close(there)
-    os.set_blocking(here, False)
-    shown, give_up_at = "", time.monotonic() + 60
-    while time.monotonic() < give_up_at:
+    shown = ""
+    while select.select([here], [], [], 60)[0]:
         try:
             shown += os.read(here, 65_536).decode(errors="replace")
-        except BlockingIOError:
-            time.sleep(0.02)
         except OSError:  # the terminal is closed
             break
         if answers and answers[0][0] in shown.rpartition("\n")[2]:
