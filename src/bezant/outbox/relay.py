@@ -41,7 +41,7 @@ class RelayTerms(msgspec.Struct, frozen=True, kw_only=True):
     shards_max: int = 8
     events_max: int = 256
     back_off_s: tuple[float, float] = (0.5, 10.0)
-    gather_s: float = 0.02
+    gather_s: float = 0.05
     listeners_every_s: float = 1.0
 
 
@@ -89,6 +89,7 @@ class Relay:
         began = time.monotonic()
         taken = await self._take(sink)
         if not taken:
+            await asyncio.sleep(self._terms.gather_s)  # what it was woken for may be hidden by an open transaction
             return 0
         give_up_at = began + min(self._terms.lease_s - self._terms.margin_s, self._terms.publish_max_s)
         told = await asyncio.gather(*(self._publish(sink, shard, rows, give_up_at) for shard, rows in taken))
@@ -160,24 +161,18 @@ class Relay:
 
     async def _settle(self, sink: Sink, told: Sequence[_Told]) -> int:
         """Move the cursors of what was acknowledged; let the rest wait. How many events were told."""
-        done = [each for each in told if each.failure is None]
+        done = [each.place() for each in told if each.failure is None]
+        kept: set[int] = set()
         reach("relay.before_commit", (sink.name,))
-        async with self._database.transaction() as transaction:
-            kept = (
-                {
-                    row[0]
-                    for row in await store.advance(
-                        transaction, sink.name, self._holder, [each.place() for each in done]
-                    )
-                }
-                if done
-                else set[int]()
-            )
-            for each in told:
-                if each.failure is not None:
+        if done:
+            async with self._database.statement() as connection:
+                kept = {row[0] for row in await store.advance(connection, sink.name, self._holder, done)}
+        for each in told:
+            if each.failure is not None:
+                async with self._database.statement() as connection:
                     reason = redact_text(each.failure)
                     await store.back_off(
-                        transaction, sink.name, self._holder, [each.shard], reason, self._terms.back_off_s
+                        connection, sink.name, self._holder, [each.shard], reason, self._terms.back_off_s
                     )
         reach("relay.after_commit", (sink.name,))
         return self._report(sink, told, kept)

@@ -38,7 +38,7 @@ _XMIN = "(SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint)"
 _COLUMNS = "e.id, e.merchant_id, e.payment_id, e.type, e.tx, e.position, e.data::text, e.created_at"
 
 # A cursor that is lost with the server tells again what it told: nobody waits for the disk here.
-_NO_HURRY = "SELECT set_config('synchronous_commit', 'off', true)"
+_NO_HURRY = "no_hurry AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
 
 _MAKE_CURSORS = """
 INSERT INTO outbox_cursors (sink, shard) SELECT s, n FROM unnest($1::text[]) AS s, generate_series(0, $2 - 1) AS n
@@ -46,7 +46,7 @@ ON CONFLICT DO NOTHING
 """
 
 _TAKE_SHARDS = f"""
-WITH free AS (
+WITH {_NO_HURRY}, free AS (
     SELECT c.shard FROM outbox_cursors AS c
     WHERE c.sink = $1 AND c.lease_until <= clock_timestamp() AND c.next_try_at <= clock_timestamp()
         AND EXISTS (
@@ -57,7 +57,7 @@ WITH free AS (
     FOR UPDATE SKIP LOCKED
 )
 UPDATE outbox_cursors AS c SET holder = $2, lease_until = clock_timestamp() + make_interval(secs => $4)
-FROM free WHERE c.sink = $1 AND c.shard = free.shard
+FROM free, no_hurry WHERE c.sink = $1 AND c.shard = free.shard
 RETURNING c.shard, c.tx, c.position, c.event_id, c.failures
 """
 
@@ -74,11 +74,12 @@ CROSS JOIN LATERAL (
 ORDER BY c.n, e.tx, e.position, e.id
 """
 
-_ADVANCE = """
+_ADVANCE = f"""
+WITH {_NO_HURRY}
 UPDATE outbox_cursors AS c SET tx = d.tx, position = d.position, event_id = d.event_id,
     delivered = c.delivered + d.count, failures = greatest(0, c.failures - 1), last_error = NULL,
     next_try_at = '-infinity', holder = NULL, lease_until = '-infinity', updated_at = clock_timestamp()
-FROM unnest($3::smallint[], $4::bigint[], $5::integer[], $6::uuid[], $7::integer[])
+FROM no_hurry, unnest($3::smallint[], $4::bigint[], $5::integer[], $6::uuid[], $7::integer[])
     AS d (shard, tx, position, event_id, count)
 WHERE c.sink = $1 AND c.shard = d.shard AND c.holder = $2 AND c.lease_until > clock_timestamp()
 RETURNING c.shard
@@ -190,7 +191,6 @@ async def take_shards(
 
     Rows of (shard, tx, position, id, failures so far).
     """
-    await transaction.connection.execute(_NO_HURRY)
     return await transaction.connection.fetch(_TAKE_SHARDS, sink, holder, shards_max, lease_s)
 
 
@@ -203,15 +203,14 @@ async def untold(transaction: Transaction, cursors: Sequence[Row], limit: int) -
 
 
 async def advance(
-    transaction: Transaction, sink: str, holder: UUID, told: Sequence[tuple[int, int, int, UUID, int]]
+    connection: Connection, sink: str, holder: UUID, told: Sequence[tuple[int, int, int, UUID, int]]
 ) -> Sequence[Row]:
     """Move cursors to the last events told, (shard, tx, position, id, how many), and give the shards back.
 
     Returns the shards whose lease was still the holder's; the others stay where they are.
     """
     shards, txs, positions, event_ids, counts = zip(*told, strict=True)
-    await transaction.connection.execute(_NO_HURRY)
-    return await transaction.connection.fetch(_ADVANCE, sink, holder, shards, txs, positions, event_ids, counts)
+    return await connection.fetch(_ADVANCE, sink, holder, shards, txs, positions, event_ids, counts)
 
 
 async def last_events(connection: Connection, shards: int) -> Sequence[Row]:
@@ -225,7 +224,7 @@ async def pass_by(connection: Connection, sink: str, last: Sequence[Row]) -> Non
 
 
 async def back_off(
-    transaction: Transaction,
+    connection: Connection,
     sink: str,
     holder: UUID,
     shards: Sequence[int],
@@ -233,7 +232,7 @@ async def back_off(
     back_off_s: tuple[float, float],
 ) -> None:
     """Give shards back, to be tried again later: doubling from the first to the second figure, with jitter."""
-    await transaction.connection.execute(_BACK_OFF, sink, holder, shards, reason, *back_off_s)
+    await connection.execute(_BACK_OFF, sink, holder, shards, reason, *back_off_s)
 
 
 async def release(connection: Connection, holder: UUID) -> None:

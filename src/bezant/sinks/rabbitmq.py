@@ -53,7 +53,9 @@ class RabbitMqSink:
         except TimeoutError as error:
             self._discard(line)
             raise SinkUnavailable(f"not confirmed within {_CONFIRMED_MAX_S:g} s") from error
-        except (aio_pika.exceptions.AMQPError, OSError, RuntimeError) as error:
+        except SinkUnavailable:
+            raise
+        except Exception as error:  # whatever the client makes of a line that breaks: the batch is not confirmed
             if line is not None and line.is_closed:
                 self._discard(line)
             raise SinkUnavailable(str(error) or type(error).__name__) from error
