@@ -45,6 +45,10 @@ ALTER TABLE payments ADD COLUMN psp_account_id uuid;
 ALTER TABLE payments ADD CONSTRAINT payments_psp_account
 FOREIGN KEY (psp_account_id, merchant_id, psp) REFERENCES psp_accounts (id, merchant_id, psp);
 
+-- Whoever comes back from it finds the payment decided already if the PSP was quicker.
+ALTER TABLE payments ADD COLUMN action_at timestamptz;
+COMMENT ON COLUMN payments.action_at IS 'when the customer was last asked to act, e.g. to approve at his bank';
+
 CREATE TRIGGER payments_psp_account_stays BEFORE UPDATE ON payments FOR EACH ROW
 WHEN (old.psp_account_id IS DISTINCT FROM new.psp_account_id OR old.psp <> new.psp)
 EXECUTE FUNCTION refuse_change_of_identity();

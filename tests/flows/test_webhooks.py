@@ -72,6 +72,21 @@ def test_page_that_is_announced_while_it_is_being_canceled_wakes_nobody(shop: Me
     assert shop.payment(payment["payment_id"])["status"] == "canceled"
 
 
+@pytest.mark.parametrize(("decision", "status"), [("approve", "captured"), ("refuse", "failed")])
+def test_confirmation_after_a_quicker_webhook_shows_what_came_of_it(
+    shop: Merchant, platform: Platform, decision: str, status: str
+) -> None:
+    payment = shop.create("pm_card_3ds").json
+    platform.customer_decides(payment, decision)
+    told(shop, payment, status)
+    confirmed = shop.do(payment["payment_id"], "confirm", "back")
+    assert (confirmed.status, confirmed["status"]) == (200, status)
+    again = shop.do(payment["payment_id"], "confirm", "back")
+    assert (again.body, again.replayed) == (confirmed.body, True)
+    another_card = shop.do(payment["payment_id"], "confirm", payment_method="pm_card_visa")
+    assert (another_card.status, another_card.code) == (409, "invalid_state")
+
+
 def test_refund_that_the_psp_decides_later_succeeds_by_its_webhook(shop: Merchant) -> None:
     payment = shop.create("pm_card_refund_async").json
     refund = shop.do(payment["payment_id"], "refunds", value=4_000)

@@ -21,7 +21,7 @@ from bezant.merchants.access import Access, look_up
 from bezant.payments import cancel, capture, confirm, create, refund, store
 from bezant.payments.changes import Ages, Changes
 from bezant.payments.command import Command, Scene
-from bezant.payments.render import ClientSecrets, payment_view
+from bezant.payments.render import ClientSecrets, payment_view, public_payment_view
 from bezant.payments.states import Attempt, AttemptStatus, Payment, Refund
 from bezant.payments.write import write
 from bezant.psp.contract import Manifest
@@ -214,7 +214,11 @@ class _Batch:
         return refusal
 
     def _done(self, command: Command, payment: Payment) -> Reply:
-        view = payment_view(payment, (), self._transaction.now, self._terms.secrets)
+        view = (
+            public_payment_view(payment)
+            if command.from_browser
+            else payment_view(payment, (), self._transaction.now, self._terms.secrets)
+        )
         reply = Reply(200, msgspec.json.encode(view))
         hidden = Reply(reply.status, self._terms.secrets.hidden(payment.id, reply.body))
         self._kept.append(Keep(command.claim.id, command.merchant_id, hidden))

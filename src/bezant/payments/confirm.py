@@ -21,7 +21,8 @@ class ConfirmPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 def decide(scene: Scene) -> Attempt | None:
-    """An attempt to authorize; the open one, to be asked about, where the customer's action is awaited.
+    """An attempt to authorize; the open one, to be asked about, where the customer's action is awaited; nothing where
+    the PSP told what came of that action before the customer was back.
 
     Raises NotFound, Conflict (`invalid_state`), Busy (`attempt_in_progress`), Forbidden (`merchant_inactive`),
     Unprocessable (`psp_account_closed`) and InvalidRequest where no payment method is known.
@@ -29,6 +30,9 @@ def decide(scene: Scene) -> Attempt | None:
     payment = required_payment(scene)
     body = scene.command.body
     assert isinstance(body, ConfirmPayment)
+    was_decided = payment.status in (Status.AUTHORIZED, Status.CAPTURED, Status.FAILED)
+    if was_decided and payment.action_at is not None and body.payment_method is None:
+        return None
     if payment.status != Status.PENDING or payment.tries >= TRIES_MAX:
         raise invalid_state(payment, "confirmed")
     for attempt in scene.attempts:

@@ -144,6 +144,7 @@ def _payment(scene: Scene, body: CreatePayment, psp: str, psp_account_id: UUID |
         tries=0,
         failure=None,
         next_action=None,
+        action_at=None,
         failed_at=None,
         canceled_at=None,
         deadline_at=None,

@@ -326,6 +326,7 @@ def _awaits(changes: Changes, payment: Payment, outcome: Outcome) -> None:
     payment.gateway_ref = outcome.psp_reference or payment.gateway_ref
     if outcome.next_action is not None and payment.next_action is None:
         payment.next_action = encode_json(outcome.next_action)
+        payment.action_at = changes.now
         payment.deadline_at = changes.now + timedelta(seconds=changes.ages.action_s)
         changes.touch(payment)
         changes.emit(payment, "payment.action_required")

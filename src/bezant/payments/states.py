@@ -89,6 +89,7 @@ class Payment(msgspec.Struct):
     tries: int
     failure: str | None
     next_action: str | None
+    action_at: datetime | None
     failed_at: datetime | None
     canceled_at: datetime | None
     deadline_at: datetime | None

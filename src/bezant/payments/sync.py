@@ -57,8 +57,8 @@ class Sync:
         """Try to resolve the attempt (id, merchant) now, joined by whoever asks meanwhile.
 
         `is_repeat`: the client itself asks again, so an authorization may be executed within a new window. A read looks
-        at most once a second; with `is_command` somebody waits for what has just been decided, so it looks at once: if a
-        sweep is looking already, once that is done, since it may have asked before.
+        at most once a second; with `is_command` somebody waits for what has just been decided, so it looks at once:
+        if a sweep is looking already, once that is done, since it may have asked before.
         """
         sweeps = [running[key[0]] for running in self._swept.values() if key[0] in running]
         if sweeps:
