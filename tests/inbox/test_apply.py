@@ -115,6 +115,18 @@ def test_a_handler_that_names_a_payment_that_does_not_exist_stops_that_event_alo
         wait_until(lambda: deaf.booked() == ["good"])
 
 
+def test_an_event_whose_row_cannot_even_be_written_stops_nobody_else(deaf: Acme):
+    deaf.sql("ALTER TABLE inbox_events ADD CONSTRAINT cursed CHECK (event_id <> 'cursed' OR tries = 0)")
+    deaf.tells("r1", event_id="cursed")
+    deaf.tells("r2")
+    with deaf.server(batch_max=2):
+        wait_until(lambda: deaf.booked() == ["r2"])
+        deaf.tells("r3")
+        deaf.tells("r4")
+        wait_until(lambda: deaf.booked() == ["r2", "r3", "r4"])
+    assert deaf.kept("cursed")["status"] == "received"
+
+
 @pytest.mark.parametrize("word", ["wait", "aside", "raise", "reread always"])
 def test_an_event_is_applied_as_a_whole_or_not_at_all(deaf: Acme, word: str):
     deaf.says("b", word)

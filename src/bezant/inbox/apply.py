@@ -126,7 +126,8 @@ class Apply:
             return
         kept = taken[0]
         if kept.id in decided and decided[kept.id].is_plain:
-            raise fault
+            _log.error("inbox_event_cannot_be_settled", inbox_event=kept.id.hex, psp=kept.psp, exc_info=fault)
+            return
         _log.warning("inbox_event_failed", inbox_event=kept.id.hex, psp=kept.psp, type=kept.type, exc_info=fault)
         reason = kept_text(f"{type(fault).__name__}: {fault}")
         await self._settle([kept.id], {kept.id: rules.waits(kept, reason)})
