@@ -29,6 +29,13 @@ CHECKS: Final[tuple[Any, ...]] = (
 EXAMPLES: Final = {"secret": 30, "publishable": 6, "none": 3}
 """Requests per operation and mode."""
 
+NOTHING_THERE: Final = {
+    "POST /api/v1/attempts/{attempt_id}/resolve",
+    "GET /api/v1/inbox_events/{inbox_event_id}",
+    "POST /api/v1/inbox_events/{inbox_event_id}/retry",
+}
+"""Calls about what no test here leaves behind: stuck attempts, and webhooks of PSPs."""
+
 ENDPOINT_URL: Final = "http://127.0.0.1:9/hook"
 
 Case = Any
@@ -97,7 +104,10 @@ class Caller:
         case.validate_response(response, checks=list(CHECKS), headers=self.headers)
 
     def negative(self, case: Case) -> None:
-        """What the document forbids."""
+        """What the document forbids, unless all that is wrong with it cannot be said in a query string."""
+        query: dict[str, Any] = case.query or {}
+        if any(value in (None, [], {}) for value in query.values()):
+            return
         response = self.send(case)
         case.validate_response(response, checks=[*CHECKS, OPENAPI.negative_data_rejection], headers=self.headers)
 
@@ -134,7 +144,7 @@ def test_answers_are_as_documented(platform: Platform, schema: Any, key: str, mo
         assert every <= {400, 401}, caller.statuses
     if key == "secret" and mode is POSITIVE:
         poor = {label: found for label, found in caller.statuses.items() if not found & {200, 202}}
-        assert set(poor) <= {"POST /api/v1/attempts/{attempt_id}/resolve"}, poor
+        assert set(poor) <= NOTHING_THERE, poor
 
 
 def replace_known(values: dict[str, Any] | None, known: dict[str, str]) -> None:
