@@ -246,3 +246,16 @@ def test_workers_killed_at_random_under_load_lose_no_event_and_no_order(
         with bezant("worker", env=platform.env), bezant("worker", env=platform.env):
             wait_until_told(shop, receiver, 60)
             wait_until(lambda: platform.sql("SELECT 1 FROM webhook_deliveries WHERE status = 'pending'") == [], 40)
+
+
+def test_history_is_sent_to_endpoints_again_on_the_operators_word(platform: Platform, receiver: Receiver) -> None:
+    shop = platform.merchant()
+    payment = shop.create().json
+    endpoint(shop, receiver, event_types=["payment.captured"])
+    later = shop.create().json
+    wait_until(lambda: len(receiver.received) == 1)
+    command = ("events", "replay", "--sink", "webhooks", "--from", "2020-01-01", "--merchant", shop.merchant_id)
+    with bezant(*command, env=platform.env) as replay:
+        assert replay.wait() == 0, replay.output()
+    wait_until(lambda: len(receiver.received) == 3)
+    assert told(receiver) == {payment["payment_id"]: ["payment.captured"], later["payment_id"]: ["payment.captured"]}

@@ -18,7 +18,8 @@ from bezant.commands.start import current_database, load_settings, run
 from bezant.outbox import replay as again
 from bezant.outbox.status import COUNT_MAX, CursorView, SinkView, by_sink, cursors
 from bezant.sinks.configured import configured_sinks
-from bezant.sinks.contract import SinkUnavailable
+from bezant.sinks.contract import Sink, SinkUnavailable
+from bezant.webhooks.delivery.fan_out import FanOut
 
 events = typer.Typer(help="What sinks were told, and telling it again.", no_args_is_help=True)
 
@@ -50,7 +51,7 @@ def status(
 
 @events.command("replay")
 def replay(
-    sink: Annotated[str, typer.Option(help="Which sink is told again: kafka, rabbitmq, stdout ...")],
+    sink: Annotated[str, typer.Option(help="Which sink is told again: webhooks, kafka, rabbitmq, stdout ...")],
     created_from: Annotated[str, typer.Option("--from", help="Created at or after, e.g. 2026-11-23T12:00:00Z.")],
     created_to: Annotated[str | None, typer.Option("--to", help="Created before; default now.")] = None,
     kind: Annotated[
@@ -74,14 +75,11 @@ def replay(
 
 
 async def _replay(settings: Settings, url: str, name: str, wanted: again.Wanted) -> again.Progress:
-    found = {sink.name: sink for sink in configured_sinks(settings)}
-    if (sink := found.get(name)) is None:
-        known = ", ".join(found) or "none"
-        raise OperatorError(
-            f"There is no sink {name!r}; configured by BEZANT_SINK_* is {known}. What merchants' webhooks were told is "
-            "redelivered through their endpoints."
-        )
     database = Database(url, connections_max=1)
+    to_endpoints = FanOut(database, again=True)
+    found: dict[str, Sink] = {sink.name: sink for sink in (*configured_sinks(settings), to_endpoints)}
+    if (sink := found.get(name)) is None:
+        raise OperatorError(f"There is no sink {name!r}; there are {', '.join(found)}, by BEZANT_SINK_* more.")
     await database.open()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
