@@ -57,8 +57,9 @@ class Site:
         found = {view.sink: view.delivered for view in by_sink(await cursors(self.database))}
         return min(found.get(name, 0) for name in SINKS)
 
-    async def until_all_is_told(self) -> None:
+    async def until_all_is_told(self, worker: Process) -> None:
         async def nothing_waits() -> bool:
+            assert worker.popen.poll() is None, worker.output()
             found = {view.sink: view for view in by_sink(await cursors(self.database))}
             return all(name in found and not found[name].waiting for name in SINKS)
 
@@ -112,8 +113,8 @@ async def test_relay_that_is_killed_at_a_point_is_carried_on_by_the_next(
         assert victim.popen.returncode == -9, victim.output()
     await author.say(*payments[::2], None)
     await site.time_passes()
-    with site.worker():
-        await site.until_all_is_told()
+    with site.worker() as successor:
+        await site.until_all_is_told(successor)
     await site.assert_told(author.said)
 
 
@@ -144,5 +145,5 @@ async def test_relays_that_are_killed_at_random_under_load_lose_and_invent_nothi
         is_over = True
         await saying
         await site.time_passes()
-        await site.until_all_is_told()
+        await site.until_all_is_told(first)
     await site.assert_told(author.said)
