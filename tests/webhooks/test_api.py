@@ -439,3 +439,22 @@ async def test_every_change_of_an_endpoint_is_audited_without_its_secrets(world:
     assert all(row[1].startswith("key_") for row in rows)
     for secret in (made["secret"], rotated["secret"], "merchants-own"):
         assert secret not in repr(rows)
+
+
+async def test_what_is_sent_again_in_bulk_waits_when_its_endpoint_is_disabled_meanwhile(world: World, shop: Client):
+    receiver = await world.receiver()
+    made = await shop.create(receiver.url)
+    path = f"/webhook_endpoints/{made['webhook_endpoint_id']}"
+    (payment,) = payments(1)
+    await world.author.say(payment, times=3)
+    await world.settled()
+    receiver.answer = receiver.refuses()
+    await shop.post(f"{path}/redeliver", statuses=["delivered"])
+    await receiver.wait_for(4)
+    await shop.post(f"{path}/disable")
+    receiver.answer = receiver.takes
+    await world.wait_until("SELECT NOT EXISTS (SELECT FROM webhook_deliveries WHERE lease_until IS NOT NULL)")
+    sent = len(receiver.got)
+    await world.hasten()
+    await shop.tried((await shop.post(f"{path}/test")).json)
+    assert len(receiver.got) == sent + 1

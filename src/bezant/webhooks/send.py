@@ -54,7 +54,7 @@ class Sender:
         try:
             status, answer = await self._answer(url, headers, body)
         except Exception as problem:  # a merchant's server can do anything; none of it may stop the others
-            error = self._words(problem)
+            error = kept_text(self._words(problem))[:_ERROR_MAX]
         return Try(
             id=ids.new_id(),
             status=status,
@@ -99,17 +99,17 @@ class Sender:
         if isinstance(problem, TimeoutError):
             return f"no answer within {self.timeout_s:g} s"
         if isinstance(problem, UrlRefused):
-            return kept_text(str(problem))[:_ERROR_MAX]
+            return str(problem)
         if _is_caused_by(problem, AddressNotAllowed):
             return NOT_ALLOWED
         if isinstance(problem, aiohttp.ClientConnectorDNSError):
             return "the host name does not resolve"
         if isinstance(problem, aiohttp.ClientConnectorCertificateError):
-            return f"the certificate is not valid: {problem.certificate_error}"[:_ERROR_MAX]
+            return f"the certificate is not valid: {problem.certificate_error}"
         if isinstance(problem, aiohttp.ClientSSLError):
             return "no TLS connection could be made"
         if isinstance(problem, aiohttp.ClientConnectorError):
-            return f"no connection could be made: {problem.strerror or 'refused'}"[:_ERROR_MAX]
+            return f"no connection could be made: {problem.strerror or 'refused'}"
         if isinstance(problem, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | aiohttp.ClientPayloadError):
             return "the connection was closed before an answer came"
         if isinstance(problem, aiohttp.ClientResponseError | HttpProcessingError | ValueError):

@@ -134,7 +134,7 @@ class WebhookDeliveryView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebhookTryView(msgspec.Struct, frozen=True, kw_only=True):
-    """One request: the answer's status and beginning, or what went wrong. `manual`: somebody asked for it."""
+    """One request: the answer's status and beginning, or what went wrong. `manual`: somebody asked for this one."""
 
     webhook_try_id: str
     status: int | None

@@ -8,12 +8,15 @@ from bezant.base.errors import Conflict
 from bezant.webhooks.delivery import store
 
 
-async def redeliver(transaction: Transaction, deliveries: Sequence[store.Queued]) -> set[UUID]:
-    """Have settled deliveries sent anew, in the order of their payments; those that were put back."""
+async def redeliver(transaction: Transaction, deliveries: Sequence[store.Queued], *, manual: bool = False) -> set[UUID]:
+    """Have settled deliveries sent anew, in the order of their payments; those that were put back.
+
+    `manual`: also to a disabled endpoint.
+    """
     if not deliveries:
         return set()
     await store.lock_orderings(transaction, (row[3] for row in deliveries))
-    put_back = await store.requeue(transaction, [(row[0], row[1]) for row in deliveries], manual=True)
+    put_back = await store.requeue(transaction, [(row[0], row[1]) for row in deliveries], manual=manual)
     groups = {(row[2], row[3]) for row in deliveries if row[0] in put_back}
     if groups:
         await store.demote(transaction, groups)
@@ -26,7 +29,7 @@ async def try_now(transaction: Transaction, delivery: store.Queued) -> None:
 
     Raises Conflict (`invalid_state`) where it waits behind another of its payment.
     """
-    if await redeliver(transaction, [delivery]):
+    if await redeliver(transaction, [delivery], manual=True):
         return
     if not await store.bring_forward(transaction, delivery[0], delivery[1]) and not await store.is_in_flight(
         transaction.connection, delivery[0], delivery[1]
