@@ -21,6 +21,8 @@ from bezant.sinks.configured import configured_sinks
 from bezant.sinks.contract import Sink, SinkUnavailable
 from bezant.webhooks.delivery.fan_out import FanOut
 
+_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+
 events = typer.Typer(help="What sinks were told, and telling it again.", no_args_is_help=True)
 
 
@@ -52,7 +54,9 @@ def status(
 @events.command("replay")
 def replay(
     sink: Annotated[str, typer.Option(help="Which sink is told again: webhooks, kafka, rabbitmq, stdout ...")],
-    created_from: Annotated[str, typer.Option("--from", help="Created at or after, e.g. 2026-11-23T12:00:00Z.")],
+    created_from: Annotated[
+        str | None, typer.Option("--from", help="Created at or after, e.g. 2026-11-23T12:00:00Z; default: the first.")
+    ] = None,
     created_to: Annotated[str | None, typer.Option("--to", help="Created before; default now.")] = None,
     kind: Annotated[
         list[str] | None, typer.Option("--type", help="payment.captured, or refund.* for all of a kind; may repeat.")
@@ -64,7 +68,7 @@ def replay(
     if merchant is not None and merchant_id is None:
         raise OperatorError(f"There is no merchant {merchant!r}.")
     wanted = again.Wanted(
-        created_from=_time("--from", created_from),
+        created_from=_BEGINNING if created_from is None else _time("--from", created_from),
         created_to=datetime.now(UTC) if created_to is None else _time("--to", created_to),
         types=kind or (),
         merchant_id=merchant_id,
