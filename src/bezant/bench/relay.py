@@ -22,7 +22,8 @@ from bezant.base.db import Database
 from bezant.base.errors import OperatorError
 from bezant.bench import store
 from bezant.bench.figures import Figures
-from bezant.bench.place import cpu_seconds, family_of, fresh_database, pgbench_tps, postmaster_of
+from bezant.bench.payments import PaymentsBench, bench_payments
+from bezant.bench.place import cpu_seconds, family_of, fresh_database, postmaster_of
 from bezant.outbox.envelope import envelope
 from bezant.outbox.metrics import RelayMetrics
 from bezant.outbox.relay import Relay, RelayTerms
@@ -38,33 +39,42 @@ Bare = Callable[[Sequence[Envelope]], Awaitable[None]]
 
 
 class _Course(msgspec.Struct, frozen=True):
-    """What is measured: a sink, and the same without us; None where there is nothing to compare with."""
+    """What is measured: a sink, how it is set, and the same without us, where there is something to compare with."""
 
     sink: Sink
+    settings: str
     bare: Bare | None
     bare_max: int = 1_000_000
 
 
 async def bench_relay(
-    server_url: str, settings: Settings, events: int, pgbench_seconds: int, progress: Callable[[str], None]
+    server_url: str,
+    settings: Settings,
+    events: int,
+    payments_seconds: float,
+    pgbench_seconds: int,
+    progress: Callable[[str], None],
 ) -> list[Figures]:
-    """Run it for each sink that the settings name, and for standard output into the void."""
-    progress("pgbench: the unit")
-    unit_tps = await pgbench_tps(server_url, pgbench_seconds)
+    """Run it for each sink that the settings name, and for standard output into the void; payments first."""
+    wanted = PaymentsBench(seconds=payments_seconds, pgbench_seconds=pgbench_seconds)
+    payments = await bench_payments(server_url, wanted, progress)
     figures: list[Figures] = []
     name = f"bezant.bench.{secrets.token_hex(4)}"
     if settings.sink_kafka_servers is not None:
         async with _kafka(settings.sink_kafka_servers, name) as course:
-            figures += await _measured(server_url, course, events, unit_tps, progress)
+            figures += await _measured(server_url, course, events, payments.pgbench_tps, progress)
     if settings.sink_rabbitmq_url is not None:
         async with _rabbitmq(settings.sink_rabbitmq_url, name) as course:
-            figures += await _measured(server_url, course, events, unit_tps, progress)
+            figures += await _measured(server_url, course, events, payments.pgbench_tps, progress)
     void = os.open(os.devnull, os.O_WRONLY)
     try:
-        figures += await _measured(server_url, _Course(StdoutSink(void), None), events, unit_tps, progress)
+        figures += await _measured(
+            server_url, _Course(StdoutSink(void), "into the void", None), events, payments.pgbench_tps, progress
+        )
     finally:
         os.close(void)
-    return figures
+    beside = [msgspec.structs.replace(f, ratio_to_payments=f.per_second / payments.per_second) for f in figures]
+    return [msgspec.structs.replace(payments, name="payments in the same run"), *beside]
 
 
 async def _measured(
@@ -85,7 +95,7 @@ async def _measured(
                 progress(f"a bare producer to {course.sink.name}")
                 figures.append(await _timed(course, envelopes[: course.bare_max], unit_tps))
             progress(f"the relay to {course.sink.name}")
-            figures.append(await _relayed(database, course.sink, len(rows), unit_tps, postmaster))
+            figures.append(await _relayed(database, course, len(rows), unit_tps, postmaster))
         finally:
             await database.close()
     return figures
@@ -96,11 +106,14 @@ async def _timed(course: _Course, envelopes: Sequence[Envelope], unit_tps: float
     began, cpu_began = time.perf_counter(), time.process_time()
     await course.bare(envelopes)
     elapsed_s = time.perf_counter() - began
-    name = f"bare producer to {course.sink.name}"
+    name = f"bare producer to {course.sink.name} ({course.settings})"
     return _figures(name, len(envelopes), elapsed_s, [], unit_tps, time.process_time() - cpu_began, None)
 
 
-async def _relayed(database: Database, sink: Sink, events: int, unit_tps: float, postmaster: int | None) -> Figures:
+async def _relayed(
+    database: Database, course: _Course, events: int, unit_tps: float, postmaster: int | None
+) -> Figures:
+    sink = course.sink
     relay = Relay(database, (sink,), RelayMetrics(), RelayTerms(gather_s=0.0))
     rounds_s: list[float] = []
     told = 0
@@ -118,7 +131,7 @@ async def _relayed(database: Database, sink: Sink, events: int, unit_tps: float,
         cpu_database_s = cpu_seconds(family_of(postmaster)) - cpu_database_s
     await relay.close()
     database_s = cpu_database_s if postmaster else None
-    return _figures(f"relay to {sink.name}", told, elapsed_s, rounds_s, unit_tps, cpu_s, database_s)
+    return _figures(f"relay to {sink.name} ({course.settings})", told, elapsed_s, rounds_s, unit_tps, cpu_s, database_s)
 
 
 def _figures(
@@ -158,7 +171,7 @@ async def _kafka(servers: str, topic: str) -> AsyncIterator[_Course]:
         await asyncio.to_thread(producer.flush)
 
     try:
-        yield _Course(KafkaSink(servers, topic), bare)
+        yield _Course(KafkaSink(servers, topic), f"acks all, idempotent, lz4, {_PARTITIONS} partitions", bare)
     finally:
         await asyncio.to_thread(admin.delete_topics([topic])[topic].result, 30)
 
@@ -187,7 +200,7 @@ async def _rabbitmq(url: str, name: str) -> AsyncIterator[_Course]:
                 group.create_task(send(each))
 
     try:
-        yield _Course(sink, bare, bare_max=10_000)
+        yield _Course(sink, "confirms, persistent, quorum queue", bare, bare_max=10_000)
     finally:
         await channel.queue_delete(name)
         await channel.exchange_delete(name)

@@ -76,13 +76,14 @@ def webhooks(
 @group.command("relay")
 def relay(
     events: Annotated[int, typer.Option(min=1000, help="Events that lie in the outbox.")] = 60_000,
+    seconds: Annotated[float, typer.Option(min=1, help="How long payments are measured.")] = 15,
     pgbench_seconds: UnitSeconds = 10,
     json: Json = False,
 ) -> None:
-    """Relay events to each sink that BEZANT_SINK_* name, beside a bare producer with the same settings."""
+    """Relay events to each sink of BEZANT_SINK_*, beside a bare producer with the same settings, and payments."""
     settings = load_settings()
     url = database_url(settings)
-    _show(uvloop.run(bench_relay(url, settings, events, pgbench_seconds, _progress)), json)
+    _show(uvloop.run(bench_relay(url, settings, events, seconds, pgbench_seconds, _progress)), json)
 
 
 def _progress(step: str) -> None:
