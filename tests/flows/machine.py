@@ -134,6 +134,8 @@ class Shopping(RuleBasedStateMachine):
             if answer.status == 200:
                 sale.resolve()
                 assert answer["status"] == sale.status
+        elif sale.was_asked and method is None and sale.status in ("authorized", "captured", "failed"):
+            assert (answer.status, answer["status"]) == (200, sale.status), (answer, sale)
         elif sale.status != "pending" or sale.tries == 5:
             self.is_refused(answer, 409, "invalid_state")
         elif method is None and sale.method is None:
@@ -344,6 +346,7 @@ class Shopping(RuleBasedStateMachine):
         if step.approved is None:
             assert answer.status == 202, answer
             step.page = answer["next_action"]["url"]
+            sale.was_asked = True
         self.performed(sale, answer, step)
 
     def performed(self, sale: Sale, answer: Answer, step: Step) -> None:

@@ -12,9 +12,11 @@ LEGAL = {
     "authorized": {"captured", "canceled"},
     "captured": {"refunding"},
     "refunding": {"captured", "refunded"},
+    "refunded": {"captured"},
 }
-"""Every step of a payment's status that calls and honest answers of a PSP can lead to. The ways back from `failed`,
-`canceled` and `refunded`, which take evidence against what was believed, are walked in tests/payments.
+"""Every step of a payment's status that calls and honest answers of a PSP can lead to: also from `refunded`, where
+more is captured after all that was captured had been given back. The ways back from `failed` and `canceled`, which take
+evidence against what was believed, are walked in tests/payments.
 """
 
 APPROVES = ("visa", "mastercard", "approve")
@@ -58,6 +60,7 @@ class Sale:
     tries: int = 0
     failed: bool = False
     canceled: bool = False
+    was_asked: bool = False
     open: list[Step] = field(default_factory=list[Step])
     refunds: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
 

@@ -27,6 +27,7 @@ ELSEWHERE: Final = {
     "unavailable": "takes a database that is away",
     "outcome_unknown": "takes a database that goes away during a call",
     "multi_capture_unsupported": "takes a PSP without it",
+    "psp_account_closed": "takes an account of the merchant's own that was closed",
     "psp_reference_missing": "takes an attempt that no evidence resolves",
     "psp_reference_taken": "takes an attempt that no evidence resolves",
 }
@@ -94,6 +95,13 @@ def captures_in_parts(m: Shopping) -> None:
     m.refund()
     m.refund(part="one")
     m.cancel()
+
+
+def more_is_captured_after_all_was_refunded(m: Shopping) -> None:
+    m.create(automatic=False)
+    m.capture(part="half", final=False)
+    m.refund()
+    m.capture(part="rest")
 
 
 def the_rest_is_released(m: Shopping) -> None:
@@ -203,6 +211,7 @@ def automatic_captures_that_fail(m: Shopping) -> None:
 
 WALKS: Final[tuple[Callable[[Shopping], None], ...]] = (
     captures_in_parts,
+    more_is_captured_after_all_was_refunded,
     the_rest_is_released,
     changes_of_mind,
     customer_decides,
