@@ -458,3 +458,29 @@ async def test_what_is_sent_again_in_bulk_waits_when_its_endpoint_is_disabled_me
     await world.hasten()
     await shop.tried((await shop.post(f"{path}/test")).json)
     assert len(receiver.got) == sent + 1
+
+
+async def test_what_is_sent_again_goes_before_what_waits_behind_it(world: World, shop: Client):
+    """Of three events the first was taken, the second waits for its next try, the third behind it."""
+    receiver = await world.receiver()
+    made = await shop.create(receiver.url)
+    (payment,) = payments(1)
+    await world.author.say(payment)
+    await world.settled()
+    receiver.answer = receiver.refuses()
+    await world.author.say(payment, times=2)
+    await receiver.wait_for(2)
+    await world.wait_until("SELECT count(*) = 1 FROM webhook_deliveries WHERE tries = 1 AND next_try_at > now()")
+    await world.wait_until("SELECT NOT EXISTS (SELECT FROM webhook_deliveries WHERE lease_until IS NOT NULL)")
+    first = (await shop.deliveries(made))[-1]
+    await shop.post(f"/webhook_deliveries/{first['webhook_delivery_id']}/redeliver")
+    await receiver.wait_for(3)
+    await world.wait_until("SELECT count(*) = 3 FROM webhook_tries")
+    due = "SELECT id FROM webhook_deliveries WHERE next_try_at IS NOT NULL"
+    assert [row[0] for row in await world.sql(due)] == [ids.parse(ids.WEBHOOK_DELIVERY, first["webhook_delivery_id"])]
+    receiver.answer = receiver.takes
+    await world.hasten()
+    await world.settled()
+    subject = ids.show(ids.PAYMENT, payment)
+    numbers = [world.author.said[subject].index(request.name) for request in receiver.got]
+    assert numbers == [0, 1, 0, 0, 1, 2]

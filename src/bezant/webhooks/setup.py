@@ -42,7 +42,8 @@ class MerchantWebhooks:
         lookup: Lookup | None = None,
     ) -> None:
         self._database = database
-        guard = Guard(allowed, lookup or SystemLookup(IN_FLIGHT_MAX))
+        self._system_lookup = SystemLookup(IN_FLIGHT_MAX)
+        guard = Guard(allowed, lookup or self._system_lookup)
         self.metrics = DeliveryMetrics()
         record = Batcher[Tried, None](
             Record(database), lambda tried: tried.claimed.merchant_id, waiting_max=_RECORDS_WAITING_MAX
@@ -64,3 +65,4 @@ class MerchantWebhooks:
     async def drain(self, timeout_s: float) -> None:
         """After the jobs have ended: wait for the requests that are being made."""
         await self.deliverer.drain(timeout_s)
+        self._system_lookup.close()
