@@ -6,8 +6,8 @@ from bezant.base.sealed import Sealer
 from bezant.verify.report import Report
 from bezant.verify.run import verify
 from tests.support.databases import run
-from tests.support.schemas import assert_events_are_as_published
 from tests.support.platform import MASTER_KEY
+from tests.support.schemas import assert_events_are_as_published
 
 TEST_SEALER = Sealer([derived(MASTER_KEY)])
 """Opens what the platforms of tests seal."""
