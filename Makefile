@@ -26,9 +26,11 @@ demo: setup ## Database, API, worker and PSP simulator with realistic checkouts:
 	$(BIN)/bezant demo $(ARGS)
 
 test: setup ## All tests, in parallel, on their own PostgreSQL: make test ARGS="tests/ledger -k balance"
+	@.ci/servers || echo "tests that need them will fail" >&2
 	$(BIN)/pytest -q -n auto $(ARGS)
 
 services: setup ## Kafka and RabbitMQ for development and tests; prints their settings: make services ARGS=down
+	@.ci/servers
 	@$(BIN)/python -m tests.support.brokers $(or $(ARGS),up)
 
 check: setup ## Format, lint, types, import contracts, SQL style, known vulnerabilities

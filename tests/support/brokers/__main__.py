@@ -2,7 +2,8 @@
 
 import sys
 
-from tests.support.brokers.services import Services, running, shared_folder, start_services, stop_services
+from tests.support.brokers.endpoints import Services
+from tests.support.brokers.services import running, services_in_use, shared_folder, stop_services
 
 
 def main(action: str) -> int:
@@ -10,7 +11,7 @@ def main(action: str) -> int:
     if action == "down":
         stop_services(shared_folder())
         return 0
-    services = start_services(shared_folder()) if action == "up" else running(shared_folder())
+    services = services_in_use(shared_folder()) if action == "up" else running(shared_folder())
     if services is None:
         print("no brokers run; start them with `make services`", file=sys.stderr)
         return 1
