@@ -309,6 +309,19 @@ RECORDS: Final = (
         ) SELECT id FROM swapped WHERE type = 'payment.authorized'""",
     ),
     Breaking(
+        "events_are_in_their_shard",
+        "evt",
+        f"UPDATE outbox_events SET shard = (shard + 1) % 16 WHERE payment_id = {_CAPTURED} RETURNING id",
+    ),
+    Breaking(
+        "notices_concern_their_account",
+        "inb",
+        f"""INSERT INTO inbox_events (id, psp, event_id, type, body, status, merchant_id, payment_id, occurred_at,
+            received_at, settled_at)
+        SELECT gen_random_uuid(), 'stripe', 'evt_1', 'told', '', 'applied', p.merchant_id, p.id, now(), now(), now()
+        FROM payments AS p WHERE p.id = {_CAPTURED} RETURNING id""",
+    ),
+    Breaking(
         "rows_stay_in_their_family",
         "brk",
         f"""INSERT INTO breaks SELECT gen_random_uuid(), p.merchant_id, p.id, NULL, 'test', 'test', now()

@@ -43,6 +43,18 @@ CHECKS: Final = (
         store.EVENT_OUT_OF_ORDER,
     ),
     Check(
+        "events_are_in_their_shard",
+        "Each event is in the shard of its payment, so that one teller at a time tells it.",
+        ids.EVENT,
+        store.EVENT_IN_OTHER_SHARD,
+    ),
+    Check(
+        "notices_concern_their_account",
+        "What a PSP told was applied to payments that were made in the account which told it.",
+        ids.INBOX_EVENT,
+        store.NOTICE_OF_OTHER_ACCOUNT,
+    ),
+    Check(
         "rows_stay_in_their_family",
         "Each row belongs to a payment of the same merchant and carries its time bits.",
         "",

@@ -97,6 +97,18 @@ WHERE e.data ->> 'status' IS DISTINCT FROM p.status OR e.tx <> p.event_tx OR e.p
     OR (e.data -> 'amounts' ->> 'refunded')::bigint IS DISTINCT FROM p.refunded_minor
 """
 
+EVENT_IN_OTHER_SHARD = """
+SELECT e.id, format('in shard %s', e.shard) FROM outbox_events AS e
+WHERE e.shard <> get_byte(uuid_send(coalesce(e.payment_id, e.merchant_id)), 15) & 15
+"""
+
+NOTICE_OF_OTHER_ACCOUNT = """
+SELECT i.id, format('%s of %s, account %s; the payment: %s, account %s', i.type, i.psp, i.psp_account_id, p.psp,
+    p.psp_account_id)
+FROM inbox_events AS i INNER JOIN payments AS p ON p.id = i.payment_id AND p.merchant_id = i.merchant_id
+WHERE i.status = 'applied' AND (i.psp <> p.psp OR i.psp_account_id IS DISTINCT FROM p.psp_account_id)
+"""
+
 # Each event tells the amounts after its change, and what is authorized or captured never becomes less.
 EVENT_OUT_OF_ORDER = f"""
 SELECT e.id, format('%s at (%s, %s) comes too early or too late', e.type, e.tx, e.position)
