@@ -51,7 +51,7 @@ class Request:
     @property
     def name(self) -> str:
         """Which event of its payment it is, as the author named it."""
-        return self.event["data"]["name"]
+        return self.event["data"].get("name", "")
 
 
 Answer = Callable[[Request], Awaitable[web.StreamResponse]]
@@ -244,7 +244,9 @@ class World:
 
     async def hasten(self) -> None:
         """What waits for its next try is due now."""
-        await self.sql("UPDATE webhook_deliveries SET next_try_at = now() WHERE next_try_at > now()")
+        await self.sql(
+            "UPDATE webhook_deliveries SET next_try_at = now() WHERE next_try_at > now() AND lease_until IS NULL"
+        )
 
     async def tries_of(self, event_id: str) -> list[tuple[int | None, str | None, bytes | None, bool]]:
         """What was tried of one event: (status, error, answer, manual)."""
