@@ -78,18 +78,21 @@ async def test_one_of_three_brokers_is_killed_and_nothing_is_lost_or_out_of_orde
 async def test_message_that_the_broker_refuses_is_not_passed_by_a_later_one_of_its_key(brokers: Services) -> None:
     async with kafka_wire(brokers.kafka_servers) as wire:
         await asyncio.to_thread(_limit, brokers.kafka_servers, wire.address, 20_000)
+        # Many requests of a few messages each, so that others are under way when one is refused.
+        sink = KafkaSink(brokers.kafka_servers, wire.address, {"batch.num.messages": "5"})
         key, other = keys(2)
         first, large = envelope(key, 0), envelope(key, 1, size=200_000)
-        later = [envelope(key, number) for number in range(2, 200)]
-        await wire.sink.publish([first])
-        for _ in range(3):
+        later = [envelope(key, number) for number in range(2, 400)]
+        await sink.publish([first])
+        for _ in range(5):
             with pytest.raises(SinkUnavailable, match=r"too large|size"):
-                await wire.sink.publish([large, *later])
-        await wire.sink.publish([envelope(other, 0)])
+                await sink.publish([large, *later])
+        await sink.publish([envelope(other, 0)])
         assert names_of(await wire.receive(2)) == said([first, envelope(other, 0)])
         await asyncio.to_thread(_limit, brokers.kafka_servers, wire.address, 1_000_000)
-        await insist(wire.sink, [large, *later])
-        assert names_of(await wire.receive(201)) == said([first, envelope(other, 0), large, *later])
+        await insist(sink, [large, *later])
+        assert names_of(await wire.receive(401)) == said([first, envelope(other, 0), large, *later])
+        await sink.close()
 
 
 async def test_a_consumer_finds_a_payments_events_in_one_partition_with_their_type_of_content(
