@@ -16,6 +16,7 @@ from bezant.outbox.relay import Relay, RelayTerms
 from bezant.outbox.status import CursorView, by_sink, cursors
 from bezant.sinks.contract import Sink
 from tests.support.events import Author, KeepingSink, names_of
+from tests.support.proxy import Proxy
 from tests.support.waiting import wait_until_async
 
 AT_ONCE = RelayTerms(gather_s=0.0, back_off_s=(0.0, 0.0))
@@ -280,6 +281,43 @@ async def test_new_sink_is_told_from_the_beginning_and_an_old_one_goes_on(databa
     both = relay_of(database, old, new)
     assert await tell_all(both, old) == 1
     assert await tell_all(both, new) == 2
+
+
+async def test_database_that_is_lost_and_comes_back_is_all_the_relay_waits_for(
+    database: Database, author: Author, database_url: str
+) -> None:
+    proxy = Proxy(database_url)
+    await proxy.open()
+    behind_proxy = Database(proxy.url, connections_max=4)
+    await behind_proxy.open()
+    sink = KeepingSink()
+    metrics = RelayMetrics()
+    relay = Relay(behind_proxy, (sink,), metrics, RelayTerms(shards_max=16, database_pause_s=0.05))
+    schedule = Schedule(relay_jobs(behind_proxy, relay, metrics)[:1])
+    schedule.start()
+    payments = [ids.new_id() for _ in range(20)]
+    await author.say(*payments)
+
+    async def has(count: int) -> bool:
+        return len(set(sink.taken)) == count
+
+    await wait_until_async(lambda: has(20))
+    sink.gate.clear()
+    await author.say(*payments)
+    await wait_until_async(lambda: is_at_it(sink))
+    await proxy.cut()
+    sink.gate.set()
+    await author.say(*payments)
+    await wait_until_async(lambda: has(40))
+    await proxy.open()
+    async with database.connection() as connection:
+        await connection.execute("UPDATE outbox_cursors SET lease_until = '-infinity'")
+    await wait_until_async(lambda: has(60), 20)
+    await schedule.close(5)
+    await relay.close()
+    await behind_proxy.close()
+    await proxy.close()
+    assert names_of(sink.bodies()) == author.said
 
 
 async def test_database_refuses_a_cursor_that_goes_back(database: Database, author: Author) -> None:

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from bezant.base.db import Database, Row
+from bezant.base.db import Database, DatabaseLost, Row
 from bezant.base.failpoints import reach
 from bezant.base.log import logger, redact_text
 from bezant.outbox import store
@@ -43,6 +43,7 @@ class RelayTerms(msgspec.Struct, frozen=True, kw_only=True):
     back_off_s: tuple[float, float] = (0.5, 10.0)
     gather_s: float = 0.05
     listeners_every_s: float = 1.0
+    database_pause_s: float = 1.0
 
 
 class _Told(msgspec.Struct, frozen=True):
@@ -83,7 +84,18 @@ class Relay:
         return self._wakes[sink]
 
     async def run(self, sink: Sink) -> int:
-        """One round for a sink; how many events it has taken. Where more is known to wait, its wake is set."""
+        """One round for a sink; how many events it has taken. Where more is known to wait, its wake is set.
+
+        While the database is away this only waits a moment: what was published and not settled is told again.
+        """
+        try:
+            return await self._round(sink)
+        except DatabaseLost as error:
+            _log.warning("relay_database_lost", sink=sink.name, reason=redact_text(str(error)))
+            await asyncio.sleep(self._terms.database_pause_s)
+            return 0
+
+    async def _round(self, sink: Sink) -> int:
         if isinstance(sink, Selective) and not await self._is_heard(sink, sink):
             return 0
         began = time.monotonic()
