@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from bezant.audit.record import By, record
 from bezant.base import ids
 from bezant.base.db import Database, Transaction
 from bezant.base.failpoints import reach
@@ -26,13 +27,6 @@ from bezant.psp.log import keep_requests
 from bezant.psp.records import RequestLog
 
 
-class Audit(msgspec.Struct, frozen=True):
-    """Who resolved an attempt by hand, and why."""
-
-    actor: str
-    reason: str
-
-
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """An outcome of an attempt on its way into the books. With a claim, its reply is kept under the key."""
 
@@ -46,7 +40,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     lease: HeldLease | None = None
     claim: Claim | None = None
     from_browser: bool = False
-    audit: Audit | None = None
+    by: By | None = None
 
 
 class Apply:
@@ -141,14 +135,6 @@ class _Batch:
 
     async def _audit(self, recordings: Iterable[Recording]) -> None:
         for r in recordings:
-            if r.audit is not None:
-                await store.audit(
-                    self._transaction.connection,
-                    ids.new_id(),
-                    r.merchant_id,
-                    r.audit.actor,
-                    "resolve_attempt",
-                    ids.show(ids.ATTEMPT, r.attempt_id),
-                    r.audit.reason,
-                    msgspec.json.encode(r.outcome).decode(),
-                )
+            if r.by is not None:
+                subject, detail = ids.show(ids.ATTEMPT, r.attempt_id), msgspec.to_builtins(r.outcome)
+                await record(self._transaction, r.by, "resolve_attempt", subject, r.merchant_id, detail)

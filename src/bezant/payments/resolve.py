@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from bezant.audit.record import By
 from bezant.base import ids
 from bezant.base.batch import Batcher
 from bezant.base.db import Database
@@ -14,7 +15,7 @@ from bezant.base.errors import Busy, Conflict, NotFound, Unprocessable
 from bezant.base.money import Money
 from bezant.idempotency.claims import Reply
 from bezant.payments import store
-from bezant.payments.apply import Audit, Recording
+from bezant.payments.apply import Recording
 from bezant.payments.states import Attempt
 from bezant.psp.contract import Failure, Operation, Outcome, Verdict
 
@@ -108,7 +109,7 @@ class Resolution:
                 refund_id=attempt.refund_id,
                 operation=attempt.operation,
                 outcome=outcome,
-                audit=Audit(actor, resolved.reason),
+                by=By(actor, resolved.reason),
             )
         )
 

@@ -206,9 +206,6 @@ _FAMILY_BREAKS = """
 SELECT b.id, b.attempt_id, b.kind, b.detail, b.created_at FROM breaks AS b
 WHERE b.merchant_id = $1 AND b.id BETWEEN $2 AND $3 AND b.payment_id = $4 ORDER BY b.created_at, b.id
 """
-_AUDIT = """
-INSERT INTO audit_log (id, merchant_id, actor, action, subject, reason, detail) VALUES ($1, $2, $3, $4, $5, $6, $7)
-"""
 
 
 async def lock_payments(transaction: Transaction, keys: Iterable[Key]) -> dict[UUID, Payment]:
@@ -380,20 +377,6 @@ async def breaks_of(
 ) -> Sequence[Row]:
     """Every break of a payment, in order."""
     return await connection.fetch(_FAMILY_BREAKS, merchant_id, *id_range, payment_id)
-
-
-async def audit(
-    connection: Connection,
-    audit_id: UUID,
-    merchant_id: UUID | None,
-    actor: str,
-    action: str,
-    subject: str,
-    reason: str,
-    detail: str,
-) -> None:
-    """Write down what a person did."""
-    await connection.execute(_AUDIT, audit_id, merchant_id, actor, action, subject, reason, detail)
 
 
 def _split(keys: Iterable[Key]) -> tuple[list[UUID], list[UUID]]:
