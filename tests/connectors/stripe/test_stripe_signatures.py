@@ -226,3 +226,23 @@ def test_event_must_be_of_the_account_that_is_set_up() -> None:
         if said is None:
             kept = accept(body, signed(body), account=account)
             assert len(kept) == (event_of != "acct_1Coffee")
+
+
+@pytest.mark.parametrize(
+    ("key", "live", "own", "connected"),
+    [
+        ("sk_live_1", True, 1, 1),
+        ("rk_live_1", False, "invalid_request", 0),  # as Stripe does it: both modes of connected accounts
+        ("sk_live_1", False, "invalid_request", 0),
+        ("sk_test_1", True, "invalid_request", "invalid_request"),
+        ("rk_test_1", False, 1, 1),
+        ("a key of next year", False, 1, 1),
+    ],
+)
+def test_play_money_is_never_taken_for_real(key: str, live: bool, own: int | str, connected: int | str) -> None:
+    mode = b',"livemode":true' if live else b',"livemode":false'
+    for named, account, said in ((b"", "", own), (b',"account":"acct_1Tea"', "acct_1Tea", connected)):
+        body = BODY[:-1] + named + mode + b"}"
+        credentials = Credentials(fields={"secret_key": key, "connected_account": account})
+        refused = refusal(body, signed(body), account=credentials)
+        assert (refused or len(accept(body, signed(body), account=credentials))) == said

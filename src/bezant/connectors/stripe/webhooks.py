@@ -22,6 +22,7 @@ from bezant.psp.notices import TOLERANCE_S, RawEvent, WebhookRefused, WebhookReq
 HEADER: Final = "stripe-signature"
 
 _SIGNED_AT = re.compile(r"[0-9]{1,12}")
+_MODE = re.compile(r"[rs]k_(live|test)_")
 
 _Name = Annotated[str, Meta(pattern=r"^[!-~]+$", max_length=255)]
 _UnixTime = Annotated[int, Meta(ge=0, le=253_402_300_799)]
@@ -35,6 +36,7 @@ class _Envelope(msgspec.Struct, frozen=True):
     type: _Name
     created: _UnixTime | _Time
     account: str | None = None
+    livemode: bool | None = None
 
 
 def accept(
@@ -43,7 +45,8 @@ def accept(
     """The event of a request that one of the secrets has signed, a short time ago, for this account.
 
     Stripe tells each endpoint for connected accounts of all of them: what is another's comes to that one's address too,
-    and nothing of it is kept here.
+    and nothing of it is kept here. Nor is anything of their test mode, of which it tells an endpoint of live mode as
+    well: their owners pay there with money that does not exist, under any reference they like.
     """
     signed_at = _verified(request, secrets)
     if abs(now.timestamp() - signed_at) > TOLERANCE_S:
@@ -57,8 +60,18 @@ def accept(
         raise WebhookRefused("invalid_request", f"an event of {event.account or 'the platform itself'}")
     if event.account != expected:
         return ()
+    if _is_of_the_other_mode(event, credentials):
+        if event.account is not None and not event.livemode:
+            return ()
+        raise WebhookRefused("invalid_request", f"an event of {'live' if event.livemode else 'test'} mode")
     at = event.created if isinstance(event.created, datetime) else datetime.fromtimestamp(event.created, UTC)
     return (RawEvent(event_id=event.id, type=event.type, occurred_at=at.astimezone(UTC), body=request.body),)
+
+
+def _is_of_the_other_mode(event: _Envelope, credentials: Credentials) -> bool:
+    """Whether the account's key is of live mode and the event of test mode, or the other way round."""
+    mode = _MODE.match(credentials.fields.get("secret_key", ""))
+    return mode is not None and event.livemode is not None and event.livemode is not (mode[1] == "live")
 
 
 def _verified(request: WebhookRequest, secrets: Sequence[str]) -> int:
