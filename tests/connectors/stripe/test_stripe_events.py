@@ -254,11 +254,15 @@ def test_refunds_that_a_charge_shows() -> None:
         assert read("charge.refunded", thing) == ()
 
 
-def test_what_is_not_of_a_payment_intent_is_none_of_ours() -> None:
+def test_what_is_not_of_a_payment_intent_of_ours_says_nothing() -> None:
     for kind in ("refund.created", "charge.refund.updated"):
         assert read(kind, refund_of(payment_intent=None)) == ()
-    for kind in ("charge.captured", "charge.expired", "charge.refunded"):
-        assert read(kind, charge_of(payment_intent=None, captured=True, amount_captured=4999)) == ()
+    theirs: list[Json] = [{"payment_intent": None}, {"metadata": {}}, {"metadata": None}, {"metadata": {"cart": "1"}}]
+    for strange in theirs:
+        taken = charge_of(captured=True, amount_captured=4999, refunds={"data": [refund_of()]}, **strange)
+        held = charge_of(captured=False, amount_captured=0, **strange)
+        for kind, thing in (("charge.captured", taken), ("charge.refunded", taken), ("charge.expired", held)):
+            assert read(kind, thing) == (), (kind, strange)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 What is believed of an event:
 
-- A PaymentIntent without our reference was not made here and says nothing to us.
+- A PaymentIntent without our reference was not made here and says nothing to us. Nor does a charge without it: a
+  PaymentIntent gives its metadata to each charge that it makes
+  (https://support.stripe.com/questions/how-metadata-works-with-related-objects).
 - Only a PaymentIntent decides an authorization. A charge is one try of it: a charge that fails may be followed by the
   customer's authentication, and by a charge that succeeds.
 - A capture is named by its charge, a refund by its own id, whichever event brings it. Totals (`amount_refunded`) name
@@ -78,8 +80,15 @@ def _of_intent(read: Callable[[_Event, PaymentIntent], Notice]) -> Callable[[_Ev
     return of_ours
 
 
-def _charge(event: _Event) -> Charge:
-    return msgspec.json.decode(event.data.object, type=Charge)
+def _of_charge(read: Callable[[_Event, Charge], Notices]) -> Callable[[_Event], Notices]:
+    """For charges of such PaymentIntents."""
+
+    def of_ours(event: _Event) -> Notices:
+        charge = msgspec.json.decode(event.data.object, type=Charge)
+        is_ours = charge.payment_intent is not None and outcomes.reference(charge.metadata) is not None
+        return read(event, charge) if is_ours else ()
+
+    return of_ours
 
 
 def _authorization(event: _Event, intent: PaymentIntent) -> Notice:
@@ -111,11 +120,8 @@ def _was_held(intent: PaymentIntent) -> bool:
     return charge is not None and not (isinstance(charge, Charge) and charge.status == "failed")
 
 
-def _captured(event: _Event) -> Notices:
-    charge = _charge(event)
-    if charge.payment_intent is None or charge.currency is None:
-        return ()  # a charge without a PaymentIntent is none of ours
-    if not charge.captured or not charge.amount_captured:
+def _captured(event: _Event, charge: Charge) -> Notices:
+    if not charge.captured or not charge.amount_captured or charge.currency is None:
         raise outcomes.Unclear(f"{charge.id} does not say what was captured")
     outcome = Outcome(
         verdict=Verdict.APPROVED,
@@ -127,19 +133,17 @@ def _captured(event: _Event) -> Notices:
     return (_caused(Operation.CAPTURE, outcome, event.cause(charge.metadata)),)
 
 
-def _expired(event: _Event) -> Notices:
+def _expired(_event: _Event, charge: Charge) -> Notices:
     """Stripe gave the authorization up. What was captured before stays."""
-    charge = _charge(event)
-    if charge.payment_intent is None or charge.currency is None or charge.amount_captured:
+    if charge.currency is None or charge.amount_captured:
         return ()
     outcome = Outcome(verdict=Verdict.APPROVED, psp_reference=charge.payment_intent, currency=charge.currency.upper())
     return (Notice(operation=Operation.CANCEL, outcome=outcome),)
 
 
-def _charge_refunded(event: _Event) -> Notices:
+def _charge_refunded(event: _Event, charge: Charge) -> Notices:
     """The refunds that are shown in it, which newer versions of the API leave to `refund.*`."""
-    charge = _charge(event)
-    if charge.payment_intent is None or not charge.captured or charge.refunds is None:
+    if not charge.captured or charge.refunds is None:
         return ()
     return tuple(_refund_notice(event, refund, charge.payment_intent) for refund in charge.refunds.data)
 
@@ -190,9 +194,9 @@ READERS: Final[Mapping[str, Callable[[_Event], Notices]]] = {
     "payment_intent.payment_failed": _of_intent(_authorization),
     "payment_intent.succeeded": _of_intent(_succeeded),
     "payment_intent.canceled": _of_intent(_canceled),
-    "charge.captured": _captured,
-    "charge.expired": _expired,
-    "charge.refunded": _charge_refunded,
+    "charge.captured": _of_charge(_captured),
+    "charge.expired": _of_charge(_expired),
+    "charge.refunded": _of_charge(_charge_refunded),
     "charge.refund.updated": _refund,
     "refund.created": _refund,
     "refund.updated": _refund,
