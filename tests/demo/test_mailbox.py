@@ -116,7 +116,9 @@ async def sent(web: aiohttp.ClientSession, mailbox: Mailbox, each: Event, *, sec
     """The status with which it is answered; None where the connection was dropped."""
     body = msgspec.json.encode(each)
     try:
-        async with web.post(f"{mailbox.url}/webhooks", data=body, headers=signed(body, secret=secret)) as response:
+        async with web.post(
+            f"{mailbox.url}/webhooks", data=body, headers=signed(body, secret=secret, at=datetime.now(UTC))
+        ) as response:
             return response.status
     except aiohttp.ServerDisconnectedError:
         return None
