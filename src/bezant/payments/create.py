@@ -138,6 +138,8 @@ def _payment(scene: Scene, body: CreatePayment, psp: str, psp_account_id: UUID |
         refunding_minor=0,
         excess_captured_minor=0,
         excess_refunded_minor=0,
+        settled_minor=0,
+        disputed_open_minor=0,
         fee_basis_points=scene.access.fee_basis_points,
         fee_fixed_minor=scene.access.fee_fixed_minor,
         platform_fee_minor=0,

@@ -83,6 +83,8 @@ class Payment(msgspec.Struct):
     refunding_minor: int
     excess_captured_minor: int
     excess_refunded_minor: int
+    settled_minor: int
+    disputed_open_minor: int
     fee_basis_points: int
     fee_fixed_minor: int
     platform_fee_minor: int
@@ -176,16 +178,18 @@ class Attempt(msgspec.Struct):
 def status_of(payment: Payment) -> Status:
     """The status that the amounts, open attempts and disputes give, by the precedence of the design.
 
-    An open dispute comes before everything; then a refund in flight, all refunded, captured, authorized; what never
-    moved money is canceled, failed or pending.
+    An open dispute comes before everything, then a lost one; then a refund in flight, all refunded, settled, captured,
+    authorized; what never moved money is canceled, failed or pending.
     """
     p = payment
     if p.disputed_minor:
-        return Status.CHARGEBACK_OPEN
+        return Status.CHARGEBACK_OPEN if p.disputed_open_minor else Status.CHARGEBACK_LOST
     if p.refunding_minor:
         return Status.REFUNDING
     if p.captured_minor:
-        return Status.REFUNDED if p.refunded_minor >= p.captured_minor else Status.CAPTURED
+        if p.refunded_minor >= p.captured_minor:
+            return Status.REFUNDED
+        return Status.SETTLED if p.settled_minor == p.captured_minor else Status.CAPTURED
     if p.authorized_minor > p.released_minor:
         return Status.AUTHORIZED
     if p.authorized_minor or p.canceled_at is not None:

@@ -1,0 +1,257 @@
+-- What PSPs and banks report, and how it is explained by the ledger.
+--
+-- Lines are kept as they were read and never change. What is not explained yet stands in a small table of its own
+-- (`open_lines`, `operations_in_transit`, `open_bank_lines`) and leaves it with its explanation, so that a run costs
+-- what is open, not what ever was. `explained` says of each thing which match explains it: its primary key is why
+-- nothing is explained twice.
+
+CREATE TABLE bank_accounts (
+    id uuid PRIMARY KEY,
+    name text NOT NULL UNIQUE CHECK (name ~ '^[a-z0-9_-]{1,60}$'),
+    -- an IBAN or the bank's own number, without blanks, in capitals
+    identification text NOT NULL UNIQUE CHECK (identification ~ '^[A-Z0-9/.:-]{1,64}$'),
+    currency text CHECK (currency ~ '^[A-Z]{3}$'),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    closed_at timestamptz
+);
+
+CREATE TABLE report_files (
+    id uuid PRIMARY KEY,
+    source text NOT NULL CHECK (source IN ('psp', 'bank')),
+    psp text,
+    psp_account_id uuid REFERENCES psp_accounts (id),
+    format text,
+    name text NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
+    options jsonb NOT NULL DEFAULT '{}',
+    sha256 bytea NOT NULL CHECK (octet_length(sha256) = 32),
+    size_bytes bigint NOT NULL CHECK (size_bytes >= 0),
+    state text NOT NULL CHECK (state IN ('received', 'loading', 'loaded', 'refused')),
+    refusal text,
+    refused_line integer,
+    refused_field text,
+    lines integer NOT NULL DEFAULT 0,
+    repeated integer NOT NULL DEFAULT 0,
+    quarantined integer NOT NULL DEFAULT 0,
+    summary jsonb NOT NULL DEFAULT '{}',
+    uploaded_by text NOT NULL,
+    lease_until timestamptz,
+    created_at timestamptz NOT NULL,
+    loaded_at timestamptz,
+    CONSTRAINT report_files_psp CHECK ((source = 'psp') = (psp IS NOT null)),
+    CONSTRAINT report_files_refused CHECK ((state = 'refused') = (refusal IS NOT null))
+);
+
+-- Each file once; one that was refused may come again.
+CREATE UNIQUE INDEX report_files_once ON report_files (sha256) WHERE state <> 'refused';
+-- Lines of one account are loaded by one file at a time, so that a refused one takes nothing of another's with it.
+CREATE UNIQUE INDEX report_files_one_loading ON report_files (
+    source, psp, psp_account_id
+) NULLS NOT DISTINCT WHERE state = 'loading';
+CREATE INDEX report_files_to_load ON report_files (created_at) WHERE state IN ('received', 'loading');
+
+-- The file as it came, in pieces, each compressed (zlib).
+CREATE TABLE report_file_parts (
+    file_id uuid NOT NULL REFERENCES report_files (id),
+    part integer NOT NULL CHECK (part >= 0),
+    body bytea NOT NULL,
+    PRIMARY KEY (file_id, part)
+);
+
+CREATE TABLE quarantined_lines (
+    file_id uuid NOT NULL REFERENCES report_files (id),
+    line integer NOT NULL,
+    reason text NOT NULL,
+    field text,
+    content text NOT NULL CHECK (length(content) <= 500),
+    PRIMARY KEY (file_id, line)
+);
+
+-- The id is derived from (psp, account, line_reference) and carries the time bits of occurred_at: each line once.
+CREATE TABLE psp_lines (
+    id uuid PRIMARY KEY,
+    file_id uuid NOT NULL,
+    line integer NOT NULL,
+    psp text NOT NULL,
+    psp_account_id uuid,
+    line_reference text NOT NULL,
+    kind text NOT NULL CHECK (
+        kind IN (
+            'charge', 'refund', 'refund_failed', 'dispute', 'dispute_reversed', 'fee', 'payout', 'payout_failed',
+            'adjustment'
+        )
+    ),
+    currency text NOT NULL,
+    gross_minor bigint NOT NULL,
+    fee_minor bigint NOT NULL,
+    net_minor bigint NOT NULL,
+    presented_minor bigint,
+    presented_currency text,
+    reference text,
+    psp_reference text,
+    operation_reference text,
+    payout_id uuid,
+    occurred_at timestamptz NOT NULL,
+    description text,
+    CONSTRAINT psp_lines_net CHECK (net_minor = gross_minor - fee_minor)
+);
+
+CREATE INDEX psp_lines_of_payout ON psp_lines (payout_id, id) WHERE payout_id IS NOT null;
+
+CREATE TABLE open_lines (
+    line_id uuid PRIMARY KEY,
+    file_id uuid NOT NULL
+);
+
+-- What a PSP sends to the bank. A payout below zero is taken from the bank.
+CREATE TABLE psp_payouts (
+    id uuid PRIMARY KEY,
+    psp text NOT NULL,
+    psp_account_id uuid,
+    payout_reference text NOT NULL,
+    currency text NOT NULL,
+    -- from the report's own payout line; null where only its lines name it
+    amount_minor bigint,
+    paid_at timestamptz,
+    -- how far its lines were shared out after its deposit was found; every line up to this one
+    shared_through uuid,
+    shares integer NOT NULL DEFAULT 0,
+    deposited_at timestamptz
+);
+
+CREATE INDEX psp_payouts_open ON psp_payouts (psp, id) WHERE deposited_at IS null;
+
+CREATE TABLE bank_lines (
+    id uuid PRIMARY KEY,
+    file_id uuid NOT NULL,
+    line integer NOT NULL,
+    bank_account_id uuid NOT NULL REFERENCES bank_accounts (id),
+    currency text NOT NULL,
+    amount_minor bigint NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('transfer', 'fee', 'interest', 'return')),
+    is_reversal boolean NOT NULL,
+    entry_reference text,
+    refs text[] NOT NULL,
+    content text NOT NULL,
+    counterparty text,
+    original_minor bigint,
+    original_currency text,
+    booked_on date NOT NULL,
+    value_on date
+);
+
+CREATE TABLE open_bank_lines (
+    line_id uuid PRIMARY KEY,
+    file_id uuid NOT NULL,
+    -- booked as suspense once its time was up
+    in_suspense boolean NOT NULL DEFAULT false
+);
+
+-- Facts of the ledger that a PSP must still report: a capture, a refund, a refund that failed, a dispute opened or won.
+-- `id` is the journal's; `amount_minor` as the PSP's balance should move.
+CREATE TABLE operations_in_transit (
+    id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    payment_id uuid NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('capture', 'refund', 'refund_failed', 'dispute_opened', 'dispute_won')),
+    correlation_id text NOT NULL,
+    psp text NOT NULL,
+    psp_account_id uuid,
+    psp_reference text,
+    operation_reference text,
+    currency text NOT NULL,
+    amount_minor bigint NOT NULL,
+    effective_at timestamptz NOT NULL,
+    PRIMARY KEY (id, merchant_id)
+);
+
+CREATE INDEX operations_in_transit_of_payment ON operations_in_transit (payment_id);
+CREATE INDEX operations_in_transit_by_age ON operations_in_transit (effective_at);
+
+-- How far the ledger's journals have been looked through for operations.
+CREATE TABLE operations_cursor (
+    only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    tx bigint NOT NULL
+);
+
+INSERT INTO operations_cursor (tx) VALUES (0);
+
+-- Journals are written in the order of their transactions, so this index costs next to nothing.
+CREATE INDEX ledger_journals_by_tx ON ledger_journals USING brin (tx) WITH (pages_per_range = 16, autosummarize = on);
+
+CREATE TABLE explained (
+    item_id uuid PRIMARY KEY,
+    side text NOT NULL CHECK (side IN ('operation', 'line', 'payout', 'bank_line')),
+    match_id uuid NOT NULL,
+    rule text NOT NULL,
+    -- whose book the postings are in
+    merchant_id uuid NOT NULL,
+    explained_at timestamptz NOT NULL
+);
+
+CREATE INDEX explained_by_match ON explained (match_id);
+
+-- How often a match was undone by a person: what it posts again afterwards has a name of its own.
+CREATE TABLE undone_matches (
+    item_id uuid PRIMARY KEY,
+    times integer NOT NULL CHECK (times > 0)
+);
+
+-- Breaks belong to whatever they are about, not to payments alone, and are worked on.
+ALTER TABLE breaks ALTER COLUMN payment_id DROP NOT NULL;
+ALTER TABLE breaks ADD COLUMN subject text;
+ALTER TABLE breaks ADD COLUMN psp text;
+ALTER TABLE breaks ADD COLUMN currency text CHECK (currency ~ '^[A-Z]{3}$');
+ALTER TABLE breaks ADD COLUMN at_risk_minor bigint CHECK (at_risk_minor >= 0);
+ALTER TABLE breaks ADD COLUMN status text NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'resolved'));
+ALTER TABLE breaks ADD COLUMN owner text;
+ALTER TABLE breaks ADD COLUMN resolution text;
+ALTER TABLE breaks ADD COLUMN resolved_by text;
+ALTER TABLE breaks ADD COLUMN resolved_at timestamptz;
+ALTER TABLE breaks ADD COLUMN journal_id uuid;
+ALTER TABLE breaks ADD CONSTRAINT breaks_resolved CHECK (
+    (status = 'resolved') = (resolved_at IS NOT null) AND (resolved_at IS null) = (resolution IS null)
+);
+COMMENT ON COLUMN breaks.subject IS 'what it is about: an operation, a line, a payout, a line of a bank statement';
+
+CREATE INDEX breaks_open ON breaks (kind, id) WHERE status = 'open';
+CREATE INDEX breaks_of_subject ON breaks (subject) WHERE subject IS NOT null;
+
+CREATE TABLE break_comments (
+    id uuid PRIMARY KEY,
+    break_id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    author text NOT NULL,
+    body text NOT NULL CHECK (length(body) BETWEEN 1 AND 4000),
+    created_at timestamptz NOT NULL,
+    FOREIGN KEY (break_id, merchant_id) REFERENCES breaks (id, merchant_id)
+);
+
+CREATE FUNCTION refuse_change_of_line() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'a line that was reported never changes'
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'reported_lines_never_change';
+END
+$$;
+
+CREATE TRIGGER psp_lines_never_change BEFORE UPDATE OR TRUNCATE ON psp_lines
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_line();
+CREATE TRIGGER bank_lines_never_change BEFORE UPDATE OR TRUNCATE ON bank_lines
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_line();
+
+-- Lines leave only with a file that was refused before it was loaded.
+CREATE FUNCTION refuse_loss_of_line() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (
+        SELECT 1 FROM removed AS r INNER JOIN report_files AS f ON f.id = r.file_id WHERE f.state = 'loaded'
+    ) THEN
+        RAISE EXCEPTION 'a line of a loaded file is never deleted'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'reported_lines_never_deleted';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER psp_lines_never_deleted AFTER DELETE ON psp_lines
+REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION refuse_loss_of_line();
+CREATE TRIGGER bank_lines_never_deleted AFTER DELETE ON bank_lines
+REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION refuse_loss_of_line();

@@ -1,0 +1,83 @@
+"""What a bank statement says, in the same words whatever its format."""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date
+from enum import StrEnum
+
+import msgspec
+
+from bezant.base.file_faults import BadLine
+
+
+class EntryKind(StrEnum):
+    """What an entry is, as far as the bank says. TRANSFER: money that came or went."""
+
+    TRANSFER = "transfer"
+    FEE = "fee"
+    INTEREST = "interest"
+    RETURN = "return"
+
+
+class StatementHead(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement begins. `account`: as the bank writes it, without blanks (an IBAN or its own number).
+
+    Balances are signed minor units, None where the statement has none.
+    """
+
+    account: str
+    currency: str | None
+    statement_reference: str | None = None
+    sequence: str | None = None
+    opening_minor: int | None = None
+    opened_on: date | None = None
+
+
+class StatementEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A booked movement of the account, in minor units: above zero came, below zero went.
+
+    `number`: the line of the file (of XML: the entry), from 1. `entry_reference`: the bank's own name of it, where it
+    gives one. `references`: every other name in it (end-to-end id, instruction id, UETR, customer reference), in a
+    fixed order. `text`: what the counterparty wrote, in one line. `original_*`: before the bank changed the currency.
+    """
+
+    number: int
+    amount_minor: int
+    currency: str
+    booked_on: date
+    value_on: date | None = None
+    kind: EntryKind = EntryKind.TRANSFER
+    is_reversal: bool = False
+    entry_reference: str | None = None
+    references: tuple[str, ...] = ()
+    text: str = ""
+    counterparty: str | None = None
+    counterparty_account: str | None = None
+    original_minor: int | None = None
+    original_currency: str | None = None
+
+
+class StatementFoot(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement ends; its totals have been checked by the reader."""
+
+    closing_minor: int | None = None
+    closed_on: date | None = None
+    entries: int = 0
+    skipped: int = 0
+    """Entries that are not booked yet: they come again."""
+
+
+Part = StatementHead | StatementEntry | BadLine | StatementFoot
+
+Reader = Callable[[Iterable[bytes]], Iterator[Part]]
+"""The statements of a file that comes in pieces of any size: head, entries, foot, and so on.
+
+Raises `base.file_faults.FileRefused`, for totals only once it has read a statement.
+"""
+
+
+class Format(msgspec.Struct, frozen=True, kw_only=True):
+    """A format of bank statements. `recognise`: whether a file is of it, by its first 4 KiB."""
+
+    name: str
+    read: Reader
+    recognise: Callable[[bytes], bool]
