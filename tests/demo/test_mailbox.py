@@ -115,6 +115,7 @@ async def web() -> AsyncIterator[aiohttp.ClientSession]:
 async def sent(web: aiohttp.ClientSession, mailbox: Mailbox, each: Event, *, secret: str = SECRET) -> int | None:
     """The status with which it is answered; None where the connection was dropped."""
     body = msgspec.json.encode(each)
+    headers = signed(body, secret=secret, at=datetime.now(UTC))
     try:
         async with web.post(
             f"{mailbox.url}/webhooks", data=body, headers=signed(body, secret=secret, at=datetime.now(UTC))

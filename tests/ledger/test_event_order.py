@@ -48,7 +48,7 @@ class Reader:
         return [row[2] for row in rows]
 
     async def read_all(self, count: int) -> list[str]:
-        """What is new, once it is `count` events: any transaction on the server, also of another test, is waited for."""
+        """What is new, once it is `count` events: a transaction of another test on the server is waited for."""
         found: list[str] = []
         async with asyncio.timeout(120):
             while len(found) < count:
