@@ -1,5 +1,6 @@
 """The parts that need no server: the token bucket, cursors, request ids."""
 
+import asyncio
 from typing import Any, cast
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bezant.base.errors import InvalidRequest
-from bezant.web.body import decode_body
+from bezant.web.body import decode_body, read_body
 from bezant.web.exchange import new_request_id
 from bezant.web.paging import decode_cursor, encode_cursor
 from bezant.web.rate_limit import RateLimit
@@ -86,3 +87,17 @@ def test_body_nested_beyond_the_stack_is_an_invalid_request() -> None:
 
 def test_request_ids_are_unique() -> None:
     assert len({new_request_id() for _ in range(100_000)}) == 100_000
+
+
+@pytest.mark.parametrize("came", [(), (b"{", b" ")], ids=["nothing", "a part"])
+async def test_a_body_that_does_not_come_is_not_waited_for_for_ever(came: tuple[bytes, ...]) -> None:
+    parts = iter(came)
+
+    async def receive() -> Any:
+        for part in parts:
+            return {"type": "http.request", "body": part, "more_body": True}
+        return await asyncio.Event().wait()
+
+    async with asyncio.timeout(10):
+        with pytest.raises(InvalidRequest, match=r"did not arrive within 0\.05 s"):
+            await read_body(receive, b"100", 100, wait_max_s=0.05)

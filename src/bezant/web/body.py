@@ -23,26 +23,36 @@ class DisconnectedError(Exception):
     """The client went away before its request was complete: there is nobody to answer."""
 
 
-async def read_body(receive: Receive, content_length: bytes | None, size_max: int) -> bytes:
-    """The whole body, however it comes, chunked or not; raises `content_too_large` over `size_max` bytes."""
+async def read_body(
+    receive: Receive, content_length: bytes | None, size_max: int, *, wait_max_s: float = _WAIT_S
+) -> bytes:
+    """The whole body, however it comes, chunked or not; raises `content_too_large` over `size_max` bytes.
+
+    Who sends nothing is not waited for either: webhooks are read before anybody knows who sends them, and each request
+    that waits is one of those that may be in flight.
+    """
     if content_length is not None and (not content_length.isdigit() or int(content_length[:20]) > size_max):
         raise _too_large(size_max)
+    try:
+        async with asyncio.timeout(wait_max_s):
+            return await _received(receive, size_max)
+    except TimeoutError:
+        raise InvalidRequest("invalid_request", f"The body did not arrive within {wait_max_s:g} s.") from None
+
+
+async def _received(receive: Receive, size_max: int) -> bytes:
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
         return _bounded(message["body"], size_max)
-    try:
-        async with asyncio.timeout(_WAIT_S):
-            parts = bytearray()
-            while True:
-                if message["type"] != "http.request":
-                    raise DisconnectedError
-                parts += message["body"]
-                _bounded(parts, size_max)
-                if not message.get("more_body"):
-                    return bytes(parts)
-                message = await receive()
-    except TimeoutError:
-        raise InvalidRequest("invalid_request", f"The body did not arrive within {_WAIT_S:g} s.") from None
+    parts = bytearray()
+    while True:
+        if message["type"] != "http.request":
+            raise DisconnectedError
+        parts += message["body"]
+        _bounded(parts, size_max)
+        if not message.get("more_body"):
+            return bytes(parts)
+        message = await receive()
 
 
 def require_json(headers: Mapping[bytes, bytes]) -> None:
