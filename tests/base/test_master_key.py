@@ -104,6 +104,12 @@ def test_a_file_that_is_not_text_is_refused(kept: Path) -> None:
         kept_keys(kept)
 
 
+def test_a_home_in_which_no_key_can_be_made_is_said_in_one_line() -> None:
+    for use in (kept_keys, add_kept_key):
+        with pytest.raises(OperatorError, match=r"^The master key /proc/nowhere/master\.key cannot be made: .*\.$"):
+            use(Path("/proc/nowhere/master.key"))
+
+
 def test_the_former_key_of_the_environment_is_accepted_beside_the_new_one() -> None:
     settings = Settings(home=Path("/nowhere"), master_key=NEW, master_key_old=OLD)
     assert settings.master_keys().keys == (derived(NEW), derived(OLD))

@@ -78,13 +78,11 @@ def kept_keys(path: Path) -> list[str]:
     try:
         return _read(path)
     except FileNotFoundError:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _draft(path, [secrets.token_hex(32)]) as draft:
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-    _sync_folder(path.parent)
+        pass
+    try:
+        _make(path)
+    except OSError as error:
+        raise OperatorError(f"The master key {path} cannot be made: {error.strerror}.") from error
     return _read(path)
 
 
@@ -121,6 +119,16 @@ def _read(path: Path) -> list[str]:
     if not keys or any(len(key) < KEY_LENGTH_MIN for key in keys):
         raise OperatorError(f"The master key {path} is damaged: restore it from a backup. Without it secrets are lost.")
     return keys
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _draft(path, [secrets.token_hex(32)]) as draft:
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass  # somebody was faster
+    _sync_folder(path.parent)
 
 
 def _replace(path: Path, keys: Sequence[str]) -> None:
