@@ -1,12 +1,17 @@
 """A look at what is due begins where the last one ended, and now and then at the start."""
 
+import asyncio
 from datetime import datetime, timedelta
 from uuid import uuid4
 
+from bezant.base.db import Database
+from bezant.inbox.apply import Apply
 from bezant.inbox.front import START, Front
+from bezant.inbox.metrics import InboxMetrics
 from bezant.inbox.rules import Kept
-from tests.inbox.acme import AT, body_of, event
+from tests.inbox.acme import AT, WEBHOOKS, body_of, event
 from tests.inbox.conftest import Acme
+from tests.inbox.served import World
 from tests.support.waiting import wait_until
 
 MINUTE = timedelta(minutes=1)
@@ -65,3 +70,28 @@ def test_what_another_process_left_behind_the_front_is_found(deaf: Acme):
         deaf.says("a1", "apply")
         deaf.sql("UPDATE inbox_events SET next_try_at = now() - interval '2 hours' WHERE id = $1", kept["id"])
         deaf.becomes("old1", "applied")
+
+
+async def test_a_look_that_finds_nothing_is_not_taken_from_the_start_again(deaf: Acme):
+    """While nothing comes, what was applied before is stepped over now and then only, and not at each look."""
+    database = Database(deaf.database_url, connections_max=2)
+    await database.open()
+    try:
+        apply = Apply(
+            database,
+            WEBHOOKS,
+            {},
+            World(database).ask,
+            InboxMetrics(),
+            batch_max=64,
+            lease_s=30,
+            more_is_due=lambda: None,
+            committed=lambda: None,
+        )
+        assert not await apply.is_due()
+        await asyncio.to_thread(deaf.tells, "r1")
+        for age, is_due in (("2 minutes", False), ("0 minutes", True)):
+            await asyncio.to_thread(deaf.sql, f"UPDATE inbox_events SET next_try_at = now() - interval '{age}'")
+            assert await apply.is_due() is is_due
+    finally:
+        await database.close()

@@ -80,7 +80,10 @@ class Apply:
     async def is_due(self) -> bool:
         """Whether there is anything to apply: asked first where nobody said so, since a transaction costs more."""
         async with self._database.connection() as connection:
-            return await store.is_due(connection, self._front.begin_at(), self.rereads.busy())
+            is_due, now = await store.is_due(connection, self._front.begin_at(), self.rereads.busy())
+        if not is_due:
+            self._front.looked([], is_all=True, now=now)
+        return is_due
 
     def _slot_is_free(self) -> None:
         self._front.go_back()

@@ -30,7 +30,9 @@ _NOT_BUSY = """
 
 # In order, though the order means nothing: only so the planner always takes the index, whatever it thinks is due.
 _IS_DUE = f"""
-SELECT true FROM inbox_events WHERE next_try_at BETWEEN $1 AND now() AND {_NOT_BUSY} ORDER BY next_try_at LIMIT 1
+SELECT (
+    SELECT true FROM inbox_events WHERE next_try_at BETWEEN $1 AND now() AND {_NOT_BUSY} ORDER BY next_try_at LIMIT 1
+), now()
 """
 
 _BOUND_LOCK_WAITS = "SELECT set_config('lock_timeout', '2s', true)"
@@ -133,9 +135,10 @@ async def insert_new(connection: Connection, arriving: "Mapping[UUID, Arriving]"
     return {row[0] for row in rows}
 
 
-async def is_due(connection: Connection, begin_at: datetime, busy: Busy) -> bool:
-    """Whether anything is due, leaving out what is of busy PSPs and accounts."""
-    return bool(await connection.fetchval(_IS_DUE, begin_at, busy.psps, busy.accounts))
+async def is_due(connection: Connection, begin_at: datetime, busy: Busy) -> tuple[bool, datetime]:
+    """Whether anything is due, leaving out what is of busy PSPs and accounts; and the database's time."""
+    found, now = await connection.fetchrow(_IS_DUE, begin_at, busy.psps, busy.accounts)
+    return bool(found), now
 
 
 async def bound_lock_waits(transaction: Transaction) -> None:
