@@ -1,9 +1,15 @@
 """The inbox's background work: woken at once, measured, and rid of what is old."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import pytest
 
 from bezant.base.db import Database
 from bezant.inbox.jobs import expire_events
+from bezant.inbox.records import Records
+from bezant.inbox.rules import Status
 from bezant.jobs.schedule import Job, Schedule
 from tests.inbox.conftest import Acme
 from tests.support.platform import request
@@ -102,3 +108,57 @@ def test_what_waits_is_measured(quiet: Acme):
 
         wait_until(shown, 20)
         assert "bezant_inbox_lag_seconds" in request(f"{quiet.url}/metrics", "GET").body.decode()
+
+
+async def retry_all(database: Database) -> int:
+    """What `bezant inbox retry --status waiting` does."""
+    return await Records(database).retry_all(Status.WAITING, psp=None, type_=None, since=None)
+
+
+async def expire(database: Database) -> int:
+    """What the job does."""
+    return await expire_events(database, 90)
+
+
+WAITING = "status = 'waiting', next_try_at = now(), reason = 'early', settled_at = null"
+RECEIVED = "status = 'received', next_try_at = now(), reason = null, settled_at = null"
+APPLIED = "status = 'applied', next_try_at = null, reason = null, settled_at = now()"
+UNKNOWN_LONG_AGO = "status = 'unknown', next_try_at = null, settled_at = now() - interval '91 days'"
+
+
+@pytest.mark.parametrize(
+    ("stands", "becomes", "work"),
+    [(WAITING, APPLIED, retry_all), (UNKNOWN_LONG_AGO, RECEIVED, expire)],
+    ids=["tried again", "deleted"],
+)
+async def test_what_becomes_something_else_meanwhile_is_left_alone(
+    quiet: Acme, stands: str, becomes: str, work: Callable[[Database], Awaitable[int]]
+):
+    """Whoever applies an event, or has it tried again, holds its row at the moment at which all are looked through."""
+    insert = (
+        "INSERT INTO inbox_events (id, psp, event_id, type, body, status, next_try_at, occurred_at, received_at)"
+        " VALUES ('019a0000-0000-7000-8000-000000000000', 'acme', 'evt_1', 'op.done', '{}', 'received', now(),"
+        " now(), now())"
+    )
+    await asyncio.to_thread(quiet.sql, insert)
+    await asyncio.to_thread(quiet.sql, f"UPDATE inbox_events SET {stands}")
+    database = Database(quiet.database_url, connections_max=2)
+    await database.open()
+    holder, watcher = [await asyncpg.connect(quiet.database_url) for _ in range(2)]
+    held = holder.transaction()
+    await held.start()
+    await holder.execute(f"UPDATE inbox_events SET {becomes}")
+    working = asyncio.ensure_future(work(database))
+
+    async def waits_or_is_done() -> bool:
+        waits = (
+            "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return working.done() or await watcher.fetchval(waits)
+
+    await wait_until_async(waits_or_is_done)
+    await held.commit()
+    assert await working == 0
+    assert await watcher.fetchval("SELECT status FROM inbox_events") == becomes.split("'")[1]
+    for connection in (holder, watcher, database):
+        await connection.close()

@@ -81,32 +81,36 @@ _RETRY = (
 WHERE id = $2 AND ($1::uuid IS null OR merchant_id = $1) AND status IN ('waiting', 'aside', 'unknown') RETURNING id
 """
 )
+# Of many at once those are left out that somebody works on: they may be something else the next moment, and what is
+# applied is not to be due again.
 _RETRY_ALL = (
     _AGAIN
     + """
-WHERE id IN (
+WHERE id = ANY(ARRAY(
     SELECT id FROM inbox_events
     WHERE status = $1 AND ($2::text IS null OR psp = $2) AND ($3::text IS null OR type = $3)
         AND ($4::timestamptz IS null OR received_at >= $4)
-    ORDER BY id LIMIT $5
-)
+    ORDER BY id LIMIT $5 FOR UPDATE SKIP LOCKED
+))
 """
 )
 _ADOPT = (
     _AGAIN
     + """
-WHERE id IN (
-    SELECT id FROM inbox_events WHERE status = 'aside' AND reason = ANY($1::text[]) ORDER BY received_at LIMIT $2
-)
+WHERE id = ANY(ARRAY(
+    SELECT id FROM inbox_events WHERE status = 'aside' AND reason = ANY($1::text[])
+    ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED
+))
 """
 )
 
 # By ranges of the key: what is older than this lies at its beginning, and little of it is left there.
 _EXPIRE = """
-DELETE FROM inbox_events WHERE id IN (
+DELETE FROM inbox_events WHERE id = ANY(ARRAY(
     SELECT id FROM inbox_events
-    WHERE id < $1 AND status IN ('applied', 'unknown') AND settled_at < now() - $2::interval ORDER BY id LIMIT $3
-)
+    WHERE id < $1 AND status IN ('applied', 'unknown') AND settled_at < now() - $2::interval
+    ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
+))
 """
 
 _BACKLOG = """
