@@ -10,9 +10,14 @@ from bezant.base.db import Database
 from bezant.inbox.jobs import expire_events
 from bezant.inbox.records import Records
 from bezant.inbox.rules import Status
+from bezant.inbox.service import Inbox
 from bezant.jobs.schedule import Job, Schedule
+from bezant.psp.notices import Notice
+from tests.inbox.acme import WEBHOOKS
 from tests.inbox.conftest import Acme
+from tests.inbox.served import World
 from tests.support.platform import request
+from tests.support.proxy import open_proxy
 from tests.support.waiting import wait_until, wait_until_async
 
 
@@ -108,6 +113,32 @@ def test_what_waits_is_measured(quiet: Acme):
 
         wait_until(shown, 20)
         assert "bezant_inbox_lag_seconds" in request(f"{quiet.url}/metrics", "GET").body.decode()
+
+
+async def test_a_database_that_is_lost_is_all_that_applying_waits_for(deaf: Acme):
+    async with open_proxy(deaf.database_url) as proxy:
+        database = Database(proxy.url, connections_max=2)
+        await database.open()
+        world = World(database)
+        inbox = Inbox(
+            database,
+            accounts=world.account,
+            webhooks=WEBHOOKS,
+            handlers={Notice: world.book},
+            ask=world.ask,
+            ask_timeout_s=5,
+            rate_per_s=1,
+            retention_days=90,
+        )
+        apply = next(job for job in inbox.jobs() if job.name == "inbox.apply")
+        await asyncio.to_thread(deaf.tells, "r1")
+        await proxy.cut()
+        for _ in range(2):
+            assert await apply.run() == 0, "a job that fails would be put off, each time for longer"
+        await proxy.open()
+        assert await apply.run() == 1
+        await database.close()
+    assert await asyncio.to_thread(deaf.booked) == ["r1"]
 
 
 async def retry_all(database: Database) -> int:

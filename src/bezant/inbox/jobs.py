@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from bezant.base import ids
-from bezant.base.db import Database
+from bezant.base.db import Database, DatabaseLost
+from bezant.base.log import logger
 from bezant.inbox import store
 from bezant.inbox.apply import Apply
 from bezant.inbox.contract import Handlers
@@ -21,6 +22,8 @@ _MEASURE_EVERY_S = 5.0
 _ADOPT_EVERY_S = 600.0
 _EXPIRE_EVERY_S = 3600.0
 _BATCH = 1_000
+
+_log = logger(__name__)
 
 
 class Bell:
@@ -61,6 +64,14 @@ def inbox_jobs(
             return 0
         return await apply.run()
 
+    async def apply_due_while_there_is_a_database() -> int:
+        """The next look is no later for it: what came before the database was lost is applied as soon as it is back."""
+        try:
+            return await apply_due()
+        except DatabaseLost as lost:
+            _log.warning("inbox_database_lost", reason=str(lost))
+            return 0
+
     async def adopt() -> int:
         async with database.connection() as connection:
             adopted = await store.adopt(connection, [no_handler(each) for each in handlers], _BATCH)
@@ -77,7 +88,7 @@ def inbox_jobs(
         return await expire_events(database, retention_days)
 
     return (
-        Job("inbox.apply", apply_due, every_s=_APPLY_EVERY_S, wake=bell.wake),
+        Job("inbox.apply", apply_due_while_there_is_a_database, every_s=_APPLY_EVERY_S, wake=bell.wake),
         Job("inbox.adopt", adopt, every_s=_ADOPT_EVERY_S),
         Job("inbox.measure", measure, every_s=_MEASURE_EVERY_S),
         Job("inbox.expire", expire, every_s=_EXPIRE_EVERY_S),
