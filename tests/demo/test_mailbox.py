@@ -117,9 +117,7 @@ async def sent(web: aiohttp.ClientSession, mailbox: Mailbox, each: Event, *, sec
     body = msgspec.json.encode(each)
     headers = signed(body, secret=secret, at=datetime.now(UTC))
     try:
-        async with web.post(
-            f"{mailbox.url}/webhooks", data=body, headers=signed(body, secret=secret, at=datetime.now(UTC))
-        ) as response:
+        async with web.post(f"{mailbox.url}/webhooks", data=body, headers=headers) as response:
             return response.status
     except aiohttp.ServerDisconnectedError:
         return None

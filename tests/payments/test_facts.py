@@ -258,6 +258,32 @@ class Story:
         )
 
 
+async def second_payment(url: str) -> None:
+    database = Database(url, connections_max=1)
+    await database.open()
+    try:
+        story = Story(database, automatic=True, manifest=ONCE)
+        await story.begin()
+        await story.hear(story.psp.told, random.Random(1))
+        (first,) = story.psp.operations.values()
+        other = msgspec.structs.replace(first, psp_reference="ch_of_another", operation_reference="ch_of_another")
+        await story.hear([Notice(operation=Operation.AUTHORIZE, outcome=other)] * 2, random.Random(1))
+        await story.agrees()
+        async with database.transaction() as transaction:
+            reference = await transaction.connection.fetchval(
+                "SELECT gateway_ref FROM payments WHERE id = $1 AND merchant_id = $2", *story.key
+            )
+            kinds = await transaction.connection.fetch("SELECT kind FROM breaks WHERE payment_id = $1", story.key[0])
+        assert reference == story.psp.name
+        assert [kind for (kind,) in kinds] == ["second_payment_at_psp"]
+    finally:
+        await database.close()
+
+
+def test_another_payment_at_the_psp_under_our_reference_is_a_break_and_no_outcome(module_database_url: str) -> None:
+    run(second_payment(module_database_url))
+
+
 STEP = st.tuples(
     st.sampled_from(["capture", "capture", "cancel", "refund", "refund", "foreign capture", "foreign cancel",
                      "foreign refund", "refund comes back", "hear"]),

@@ -51,8 +51,14 @@ def payment(**amounts: Any) -> Payment:
         ({"authorized_minor": 100, "captured_minor": 100, "refunded_minor": 101}, Status.REFUNDED),
         ({"authorized_minor": 100, "captured_minor": 100, "refunding_minor": 1}, Status.REFUNDING),
         ({"captured_minor": 100, "refunded_minor": 99, "refunding_minor": 1}, Status.REFUNDING),
-        ({"captured_minor": 100, "refunding_minor": 1, "disputed_minor": 1}, Status.CHARGEBACK_OPEN),
-        ({"captured_minor": 100, "refunded_minor": 100, "disputed_minor": 1}, Status.CHARGEBACK_OPEN),
+        (
+            {"captured_minor": 100, "refunding_minor": 1, "disputed_minor": 1, "disputed_open_minor": 1},
+            Status.CHARGEBACK_OPEN,
+        ),
+        ({"captured_minor": 100, "refunded_minor": 100, "disputed_minor": 1}, Status.CHARGEBACK_LOST),
+        ({"captured_minor": 100, "settled_minor": 100}, Status.SETTLED),
+        ({"captured_minor": 100, "settled_minor": 100, "refunding_minor": 1}, Status.REFUNDING),
+        ({"captured_minor": 100, "settled_minor": 60}, Status.CAPTURED),
     ],
 )
 def test_status_by_precedence(amounts: dict[str, Any], status: Status) -> None:

@@ -16,10 +16,15 @@ AMOUNTS: Mapping[str, Mapping[str, int]] = {
     "canceled": {},
     "authorized": {"authorized_minor": 100},
     "captured": {"authorized_minor": 100, "captured_minor": 100},
-    "settled": {"authorized_minor": 100, "captured_minor": 100},
+    "settled": {"authorized_minor": 100, "captured_minor": 100, "settled_minor": 100},
     "refunding": {"authorized_minor": 100, "captured_minor": 100, "refunding_minor": 40},
     "refunded": {"authorized_minor": 100, "captured_minor": 100, "refunded_minor": 100},
-    "chargeback_open": {"authorized_minor": 100, "captured_minor": 100, "disputed_minor": 40},
+    "chargeback_open": {
+        "authorized_minor": 100,
+        "captured_minor": 100,
+        "disputed_minor": 40,
+        "disputed_open_minor": 40,
+    },
     "chargeback_lost": {"authorized_minor": 100, "captured_minor": 100, "disputed_minor": 40},
 }
 """Amounts with which each status agrees."""
@@ -29,6 +34,8 @@ _MOVED = (
     "captured_minor",
     "refunded_minor",
     "disputed_minor",
+    "disputed_open_minor",
+    "settled_minor",
     "refunding_minor",
 )
 _ROAD = {

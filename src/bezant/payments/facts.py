@@ -18,7 +18,7 @@ from bezant.payments import store
 from bezant.payments.asks import ask_for
 from bezant.payments.changes import Ages, Changes
 from bezant.payments.foreign import begin
-from bezant.payments.match import Unmatched, contradicts, find
+from bezant.payments.match import Unmatched, contradicts, find, is_another_payment
 from bezant.payments.rules import conclude, conclude_superseded
 from bezant.payments.states import Attempt, AttemptStatus, Payment, Refund
 from bezant.payments.store import Key
@@ -65,6 +65,11 @@ class Facts:
         found = find(family.attempts[payment.id], notice.operation, outcome)
         if isinstance(found, Unmatched):
             return self._apply_foreign(changes, family, told, payment, notice, found)
+        if is_another_payment(found, outcome):
+            if outcome.verdict is Verdict.APPROVED:
+                detail = f"{outcome.psp_reference} carries our reference at the PSP, and so does {found.psp_reference}"
+                changes.raise_break(found, "second_payment_at_psp", detail)
+            return Applied((payment.id, payment.merchant_id))
         if _must_ask(told, found, payment, outcome):
             return Reread(_question(payment, found, outcome), (payment.id, payment.merchant_id))
         family.conclude(changes, payment, found, outcome, told.event_id)

@@ -44,6 +44,15 @@ def find(attempts: Sequence[Attempt], operation: Operation, outcome: Outcome) ->
             return _early_if(a for a in same if a.is_unresolved and a.psp_reference is None)
 
 
+def is_another_payment(attempt: Attempt, outcome: Outcome) -> bool:
+    """Whether an authorization is of another payment at the PSP than the one that we hold under the same reference.
+
+    Whoever shares the account can write our reference on a payment of his own; its outcome is none of this attempt.
+    """
+    names = (attempt.psp_reference, outcome.psp_reference)
+    return attempt.operation == Operation.AUTHORIZE and None not in names and names[0] != names[1]
+
+
 def contradicts(attempt: Attempt, outcome: Outcome) -> bool:
     """Whether the notice denies the outcome that stands: it is older, or a change of mind. Only the PSP knows."""
     if not attempt.is_conclusive:

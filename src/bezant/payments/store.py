@@ -62,8 +62,8 @@ def _columns(struct: type[msgspec.Struct], alias: str) -> str:
 _PAYMENT_CHANGES = (
     "id merchant_id status payment_method gateway_ref authorized_minor captured_minor refunded_minor "
     "disputed_minor released_minor capturing_minor refunding_minor excess_captured_minor "
-    "excess_refunded_minor settled_minor disputed_open_minor platform_fee_minor tries failure next_action action_at failed_at canceled_at deadline_at "
-    "event_tx event_position updated_at"
+    "excess_refunded_minor settled_minor disputed_open_minor platform_fee_minor tries failure next_action action_at "
+    "failed_at canceled_at deadline_at event_tx event_position updated_at"
 ).split()
 # What a row begins with; the rest are the table's defaults, which spares the hot path half of its parameters.
 _PAYMENT_BIRTH = (
