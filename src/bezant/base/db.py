@@ -31,6 +31,10 @@ SELECT pg_current_xact_id()::text::bigint, now(), set_config('enable_seqscan', '
     set_config('enable_bitmapscan', 'off', true), set_config('jit', 'off', true),
     set_config('plan_cache_mode', 'force_generic_plan', true)
 """
+_SET_UP_BULK = """
+SELECT pg_current_xact_id()::text::bigint, now(), set_config('jit', 'off', true), set_config('work_mem', '64MB', true),
+    set_config('plan_cache_mode', 'force_custom_plan', true)
+"""
 
 _in_transaction: ContextVar[bool] = ContextVar("in_transaction", default=False)
 
@@ -166,8 +170,10 @@ class Database:
                     yield cast(Connection, connection)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    async def transaction(self, *, bulk: bool = False) -> AsyncIterator[Transaction]:
         """A transaction that commits when the block ends and rolls back when it raises.
+
+        `bulk`: for statements over many thousand rows, which the planner knows best.
 
         Raises DatabaseLost (also where the connection broke during COMMIT: then nobody knows), DataRefused or
         TransactionRolledBack.
@@ -177,7 +183,9 @@ class Database:
                 await connection.execute(_BEGIN, timeout=WAIT_MAX_S)
                 token = _in_transaction.set(True)
                 try:
-                    xid, now, *_ = cast(Row, await connection.fetchrow(_SET_UP, timeout=WAIT_MAX_S))
+                    xid, now, *_ = cast(
+                        Row, await connection.fetchrow(_SET_UP_BULK if bulk else _SET_UP, timeout=WAIT_MAX_S)
+                    )
                     yield Transaction(cast(Connection, connection), xid, now)
                     await connection.execute("COMMIT")
                 except (TimeoutError, asyncio.CancelledError):

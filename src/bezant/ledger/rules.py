@@ -62,6 +62,60 @@ def refund_failed_lines(amount_minor: int) -> tuple[Line, ...]:
     return refund_lines(-amount_minor)
 
 
+def settlement_lines(gross_minor: int, fee_minor: int) -> tuple[Line, ...]:
+    """`psp_settlement` of gross G with PSP fee P: a capture is reported, G - P is at the PSP."""
+    return _lines(
+        (Account.PSP_CLEARING, gross_minor - fee_minor),
+        (Account.PSP_FEE_EXPENSE, fee_minor),
+        (Account.CUSTOMER_FUNDS_IN_TRANSIT, -gross_minor),
+    )
+
+
+def refund_settlement_lines(amount_minor: int) -> tuple[Line, ...]:
+    """`psp_settlement_refund` of R: a refund is reported."""
+    return _lines((Account.CUSTOMER_FUNDS_IN_TRANSIT, amount_minor), (Account.PSP_CLEARING, -amount_minor))
+
+
+def dispute_settlement_lines(amount_minor: int) -> tuple[Line, ...]:
+    """`psp_settlement_dispute` of D: the PSP has taken it from the balance."""
+    return _lines((Account.DISPUTED_FUNDS_AT_PSP, amount_minor), (Account.PSP_CLEARING, -amount_minor))
+
+
+def psp_fee_lines(amount_minor: int, expense: Account = Account.PSP_FEE_EXPENSE) -> tuple[Line, ...]:
+    """`psp_fee` of P that is not tied to a capture, or of a dispute."""
+    return _lines((expense, amount_minor), (Account.PSP_CLEARING, -amount_minor))
+
+
+def fx_out_lines(amount_minor: int, transit: Account = Account.CUSTOMER_FUNDS_IN_TRANSIT) -> tuple[Line, ...]:
+    """`fx_out` of G: it is reported in another currency."""
+    return _lines((Account.FX_POSITION, amount_minor), (transit, -amount_minor))
+
+
+def fx_in_lines(amount_minor: int) -> tuple[Line, ...]:
+    """`fx_in` of H: what G has become."""
+    return _lines((Account.PSP_CLEARING, amount_minor), (Account.FX_POSITION, -amount_minor))
+
+
+def bank_deposit_lines(amount_minor: int) -> tuple[Line, ...]:
+    """`bank_deposit` of N, or `bank_debit` of -N."""
+    return _lines((Account.CASH, amount_minor), (Account.PSP_CLEARING, -amount_minor))
+
+
+def bank_fee_lines(amount_minor: int) -> tuple[Line, ...]:
+    """`bank_fee` of N."""
+    return _lines((Account.BANK_FEE_EXPENSE, amount_minor), (Account.CASH, -amount_minor))
+
+
+def suspense_lines(amount_minor: int, account: Account) -> tuple[Line, ...]:
+    """`suspense_in` of N that is in `account` and not explained; of -N: `suspense_out`."""
+    return _lines((account, amount_minor), (Account.SUSPENSE, -amount_minor))
+
+
+def write_off_lines(amount_minor: int, account: Account) -> tuple[Line, ...]:
+    """`write_off` of N that `account` holds and that will never come."""
+    return _lines((Account.WRITE_OFF_EXPENSE, amount_minor), (account, -amount_minor))
+
+
 def platform_fee_minor(captured_minor: int, basis_points: int, fixed_minor: int) -> int:
     """The platform's fee on all that was captured so far: half-up, never above the amount, nothing of nothing."""
     if captured_minor == 0:
