@@ -2,10 +2,11 @@
 
 Guarantees: no transaction is open meanwhile; the status comes within the time-out or not at all; no redirect is
 followed and no proxy of the environment is used; certificates are verified; connections go only where the guard lets
-them; of an answer only the first KiB is read, as it comes, and kept without card data and secrets.
+them; of an answer only the beginning is read, as it comes, and its first KiB kept without card data and secrets.
 """
 
 import asyncio
+import os
 import ssl
 import time
 from collections.abc import Mapping
@@ -28,6 +29,8 @@ from bezant.webhooks.states import Try
 TIMEOUT_S: Final = 10.0
 ANSWER_MAX_BYTES: Final = 1024
 ANSWER_WAIT_S: Final = 2.0
+# A little more is read than is kept: of a card number at the edge the whole is seen, else its half would be kept.
+_READ_MAX_BYTES: Final = ANSWER_MAX_BYTES + 64
 _ERROR_MAX: Final = 500
 # Below what servers commonly allow (5 s): a request on a connection that is just being closed would fail.
 _KEEP_ALIVE_S: Final = 4.0
@@ -109,7 +112,8 @@ class Sender:
         if isinstance(problem, aiohttp.ClientSSLError):
             return "no TLS connection could be made"
         if isinstance(problem, aiohttp.ClientConnectorError):
-            return f"no connection could be made: {problem.strerror or 'refused'}"
+            # Its own words may name an address that a name leads to.
+            return f"no connection could be made: {os.strerror(problem.errno) if problem.errno else 'refused'}"
         if isinstance(problem, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | aiohttp.ClientPayloadError):
             return "the connection was closed before an answer came"
         if isinstance(problem, aiohttp.ClientResponseError | HttpProcessingError | ValueError):
@@ -136,8 +140,8 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
     read = b""
     try:
         async with asyncio.timeout(ANSWER_WAIT_S):
-            while len(read) < ANSWER_MAX_BYTES and not response.content.at_eof():
-                read += await response.content.read(ANSWER_MAX_BYTES - len(read))
+            while len(read) < _READ_MAX_BYTES and not response.content.at_eof():
+                read += await response.content.read(_READ_MAX_BYTES - len(read))
     except (TimeoutError, aiohttp.ClientError):
         response.close()
     text = kept_text(read.decode(errors="replace"))
