@@ -46,6 +46,7 @@ async def test_the_secret_is_shown_when_an_endpoint_is_made_and_never_again(worl
         "https://2852039166/",
         "https://0xa9fea9fe/",
         "https://0251.0376.0251.0376/",
+        f"https://{'a' * 64}.example/",
         "https://user:password@shop.example/",
         "http://93.184.216.34/",
         "ftp://93.184.216.34/",
@@ -70,6 +71,7 @@ async def test_url_that_leads_inside_is_refused_and_nothing_is_made(world: World
         ({"url": "https://a.example/" + "x" * 2048}, "/url"),
         ({"url": "https://a.example/", "event_types": ["*"]}, "/event_types"),
         ({"url": "https://a.example/", "event_types": ["payment.captured "]}, "/event_types"),
+        ({"url": "https://a.example/", "event_types": ["payment.captured\n"]}, "/event_types"),
         ({"url": "https://a.example/", "description": "x" * 501}, "/description"),
         ({"url": "https://a.example/", "secret": "whsec_mine"}, "/secret"),
     ],
@@ -354,6 +356,17 @@ async def test_many_deliveries_are_sent_again_in_order(world: World, shop: Clien
     assert everything["redelivered"] == 18
     await world.settled()
     assert await world.statuses() == {"delivered": 18}
+
+
+async def test_any_time_may_be_asked_for_but_only_with_its_offset(world: World, shop: Client):
+    made = await shop.create((await world.receiver()).url)
+    path = f"/webhook_endpoints/{made['webhook_endpoint_id']}/redeliver"
+    unclear = await shop.post(path, created_gte="2026-11-23T12:00:00")
+    assert (unclear.status, unclear.code, unclear["param"]) == (400, "invalid_request", "/created_gte")
+    first, last = "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"
+    assert await shop.deliveries(made, f"created_gte={first.replace('+', '%2B')}&created_lt={last}") == []
+    everything = await shop.post(path, created_gte=first, created_lt=last)
+    assert (everything.status, everything["redelivered"]) == (200, 0)
 
 
 async def test_a_payment_that_is_sent_again_whole_comes_in_order_though_the_first_fails_at_first(

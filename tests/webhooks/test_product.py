@@ -153,6 +153,7 @@ def test_listen_forwards_what_happens_from_now_on_signed(platform: Platform, rec
     ("arguments", "words"),
     [
         (("--forward-to", "localhost:3000", "--key", "sk_x"), "--forward-to"),
+        (("--forward-to", "http://[::1", "--key", "sk_x"), "--forward-to"),
         (("--forward-to", "http://127.0.0.1:9/", "--key", "pk_x"), "begins with sk_"),
         (("--forward-to", "http://127.0.0.1:9/", "--key", "sk_x", "--events", "payment*"), "neither an event type"),
         (("--forward-to", "http://127.0.0.1:9/", "--key", "sk_wrong"), "401"),

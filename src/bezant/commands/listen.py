@@ -29,7 +29,7 @@ def listen(
 ) -> None:
     """Forward events from now on, signed as webhooks are, until Ctrl-C. What is not taken is not sent again."""
     for name, url in (("--forward-to", forward_to), ("--api", api)):
-        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+        if not _is_http(url):
             raise OperatorError(f"{name} takes a URL such as http://127.0.0.1:3000/webhooks.")
     for event_type in events or ():
         if not is_event_filter(event_type):
@@ -44,6 +44,14 @@ def listen(
 
     listener = Listener(api.rstrip("/"), key, forward_to, events or (), report=printer.event, away=printer.away)
     asyncio.run(_until_stopped(listener, ready))
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _asked_for() -> str:

@@ -18,7 +18,8 @@ Network = IPv4Network | IPv6Network
 
 _PORTS: Final = {"https": 443, "http": 80}
 _PRINTABLE: Final = re.compile(r"[!-~]+")
-_NAME: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
+_LABEL: Final = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"  # a longer one no resolver takes
+_NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
 _NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 
 # What `is_global` lets pass though nobody's server is there: IETF protocol assignments and relays of 6to4.

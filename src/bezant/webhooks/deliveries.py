@@ -39,7 +39,7 @@ class Deliveries:
         self, merchant_id: UUID, endpoint_id: UUID, query: WebhookDeliveryQuery
     ) -> Page[WebhookDeliveryView]:
         """A page of an endpoint's deliveries, newest first. Raises NotFound, InvalidRequest."""
-        before = (query.created_lt or _LATEST, _NO_ID)
+        before = (_known(query.created_lt, _LATEST), _NO_ID)
         if query.cursor is not None:
             before = min(before, decode_cursor(_LIST, query.cursor, _place))
         payment_id = None if query.payment_id is None else ids.parse(ids.PAYMENT, query.payment_id)
@@ -53,7 +53,7 @@ class Deliveries:
                 merchant_id,
                 endpoint_id,
                 before=before,
-                created_gte=query.created_gte or _EARLIEST,
+                created_gte=_known(query.created_gte, _EARLIEST),
                 status=query.status,
                 event_type=query.event_type,
                 payment_id=payment_id,
@@ -95,7 +95,7 @@ class Deliveries:
             raise NotFound("There is no such webhook endpoint.")
         if endpoint.status != EndpointStatus.ENABLED:
             raise Conflict("invalid_state", "The endpoint is disabled: enable it first.")
-        after = (wanted.created_gte or _EARLIEST, _NO_ID)
+        after = (_known(wanted.created_gte, _EARLIEST), _NO_ID)
         if wanted.cursor is not None:
             after = max(after, decode_cursor(_REDELIVERY, wanted.cursor, _place))
         rows = await store.to_redeliver(
@@ -103,7 +103,7 @@ class Deliveries:
             merchant_id,
             endpoint_id,
             after=after,
-            created_lt=wanted.created_lt or _LATEST,
+            created_lt=_known(wanted.created_lt, _LATEST),
             statuses=wanted.statuses,
             patterns=[_pattern(event_type) for event_type in wanted.event_types],
             limit=wanted.limit,
@@ -112,6 +112,11 @@ class Deliveries:
         has_more = len(rows) == wanted.limit
         cursor = encode_cursor(_REDELIVERY, _position(rows[-1][4], rows[-1][0])) if has_more else None
         return Redelivered(len(put_back), cursor)
+
+
+def _known(asked: datetime | None, otherwise: datetime) -> datetime:
+    """`asked`, within the years that every clock knows: with some offsets the others have no UTC."""
+    return min(max(asked or otherwise, _EARLIEST), _LATEST)
 
 
 def _position(created_at: datetime, delivery_id: UUID) -> str:

@@ -28,11 +28,12 @@ EventFilter = Annotated[
     str,
     Meta(
         max_length=100,
-        pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*(\.\*)?$",
+        pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*(\.\*)?$(?!\n)",
         description="An event type such as `payment.captured`, or all of a kind: `payment.*`.",
     ),
 ]
 EventFilters = Annotated[list[EventFilter], Meta(max_length=100, description="Empty: every event.")]
+Time = Annotated[datetime, Meta(tz=True)]
 DeliveryState = Literal["pending", "delivered", "failed", "canceled"]
 SettledState = Literal["delivered", "failed", "canceled"]
 OVERLAP_DEFAULT_S = 86_400
@@ -76,8 +77,8 @@ class RedeliverWebhooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     statuses: Annotated[tuple[SettledState, ...], Meta(min_length=1, max_length=3)] = ("failed",)
     event_types: EventFilters = []
-    created_gte: datetime | None = None
-    created_lt: datetime | None = None
+    created_gte: Time | None = None
+    created_lt: Time | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 1000
     cursor: Annotated[str, Meta(max_length=200)] | None = None
 
