@@ -183,6 +183,95 @@ async def test_what_has_waited_for_longer_than_is_kept_is_canceled(world: World)
     assert await world.one("SELECT status FROM webhook_endpoints WHERE id = $1", endpoint) == "disabled"
 
 
+async def test_what_is_sent_again_after_it_was_to_be_forgotten_has_its_whole_schedule(world: World):
+    receiver = await world.receiver()
+    await world.endpoint(receiver.url)
+    await world.author.say(*payments(1))
+    async with world.running():
+        await world.settled()
+    await aged(world, days=31)
+    receiver.answer = receiver.refuses()
+    (row,) = await world.sql("SELECT id FROM webhook_deliveries")
+    async with world.database.transaction() as transaction:
+        await world.deliveries.redeliver(transaction, world.merchant_id, row[0])
+    async with world.running():
+        await world.wait_until("SELECT count(*) = 1 FROM webhook_tries WHERE status = 500")
+        assert await Backlog(world.database, retention_days=30).expire() == 0
+        receiver.answer = receiver.takes
+        await world.hasten()
+        await world.settled()
+    assert await world.statuses() == {"delivered": 1}
+
+
+async def test_a_backlog_of_any_length_is_hurried_before_a_try_can_fail(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("bezant.webhooks.delivery.backlog._BATCH", 5)
+    await world.endpoint((await world.receiver()).url)
+    await world.author.say(*payments(13))
+    await world.told()
+    await world.sql("UPDATE webhook_deliveries SET next_try_at = now() + interval '20 hours'")
+    await world.sql("UPDATE webhook_endpoints SET backlog = 'hurry', backlog_until = now()")
+    assert await Backlog(world.database, retention_days=30).see_to() == 13
+    assert await world.one("SELECT count(*) FROM webhook_deliveries WHERE next_try_at <= now()") == 13
+    assert await world.one("SELECT backlog FROM webhook_endpoints") is None
+
+
+async def test_what_is_to_be_canceled_is_taken_by_no_worker_that_looked_before(world: World):
+    endpoint = await world.endpoint((await world.receiver()).url)
+    await world.sql("UPDATE webhook_endpoints SET backlog = 'cancel', backlog_until = now()")
+    async with world.database.transaction() as transaction:
+        assert await store.lock_endpoints(transaction, [endpoint]) == []
+
+
+async def test_what_a_dead_worker_had_leased_can_be_asked_for_at_a_disabled_endpoint(world: World):
+    receiver = await world.receiver()
+    await world.endpoint(receiver.url)
+    await world.author.say(*payments(1))
+    await world.told()
+    await world.sql(
+        "UPDATE webhook_deliveries SET lease_until = d.at, next_try_at = d.at "
+        "FROM (SELECT now() - interval '1 second') AS d (at)"
+    )
+    await world.sql("UPDATE webhook_endpoints SET status = 'disabled', disabled_reason = 'requested'")
+    (row,) = await world.sql("SELECT id FROM webhook_deliveries")
+    async with world.running():
+        async with world.database.transaction() as transaction:
+            await world.deliveries.redeliver(transaction, world.merchant_id, row[0])
+        await receiver.wait_for(1)
+        await world.settled()
+
+
+async def test_event_that_was_being_tried_when_one_before_it_was_sent_again_waits_behind_it(world: World):
+    receiver = await world.receiver()
+    await world.endpoint(receiver.url)
+    (payment,) = payments(1)
+    first, second = "payment.created", "payment.captured"
+    fail = asyncio.Event()
+
+    async def answer(request: Request) -> web.StreamResponse:
+        await fail.wait()
+        return web.Response(status=500)
+
+    async with world.running(world.webhooks(timeout_s=10)):
+        await world.author.say(payment, kind=first)
+        await world.settled()
+        receiver.answer = answer
+        await world.author.say(payment, kind=second)
+        await receiver.wait_for(2)
+        (row,) = await world.sql("SELECT id FROM webhook_deliveries WHERE event_type = $1", first)
+        async with world.database.transaction() as transaction:
+            await world.deliveries.redeliver(transaction, world.merchant_id, row[0])
+        await receiver.wait_for(3)
+        fail.set()
+        await world.wait_until("SELECT count(*) = 2 FROM webhook_tries WHERE status = 500")
+        await world.wait_until("SELECT NOT EXISTS (SELECT FROM webhook_deliveries WHERE lease_until IS NOT NULL)")
+        due_now = "SELECT event_type FROM webhook_deliveries WHERE next_try_at IS NOT NULL"
+        assert await world.sql(due_now) == [(first,)]
+        receiver.answer = receiver.takes
+        await world.hasten()
+        await world.settled()
+    assert [request.event["type"] for request in receiver.got][-2:] == [first, second]
+
+
 async def test_a_hundred_endpoints_of_many_merchants_all_have_their_turn(world: World):
     receiver, dead = await world.receiver(), await world.receiver()
     dead.answer = dead.hangs()

@@ -21,7 +21,7 @@ class Backlog:
         self._retention = timedelta(days=retention_days)
 
     async def see_to(self) -> int:
-        """Hurry or cancel a batch of each endpoint's backlog; how many deliveries."""
+        """Hurry each endpoint's backlog, or cancel a batch of it; how many deliveries."""
         async with self._database.connection() as connection:
             rows = await store.backlogs(connection, _ENDPOINTS)
         done = 0
@@ -33,7 +33,10 @@ class Backlog:
         return done
 
     async def expire(self) -> int:
-        """Cancel what has waited, and delete what was settled, longer ago than is kept; how many deliveries."""
+        """Cancel what has waited for a disabled endpoint, and delete what was settled, longer than is kept; how many.
+
+        What waits for an enabled one ends by its schedule, also where something old is sent again.
+        """
         before = datetime.now(UTC) - self._retention
         below, done = ids.earliest(before), 0
         while True:
@@ -47,11 +50,13 @@ class Backlog:
                 return done
 
     async def _hurry(self, endpoint_id: UUID, until: datetime) -> int:
+        """All of it at once: a try that fails ends the hurry, and would leave the rest to its schedule."""
+        done = 0
         async with self._database.connection() as connection:
-            hurried = await store.hurry(connection, endpoint_id, until, _BATCH)
-            if hurried < _BATCH:
-                await store.backlog_done(connection, endpoint_id, "hurry", until)
-        return hurried
+            while (hurried := await store.hurry(connection, endpoint_id, until, _BATCH)) == _BATCH:
+                done += hurried
+            await store.backlog_done(connection, endpoint_id, "hurry", until)
+        return done + hurried
 
     async def _cancel_waiting(self, endpoint_id: UUID, until: datetime, is_fresh: bool) -> int:
         """Until none is left; of an endpoint that was deleted just now some may still be on their way here."""

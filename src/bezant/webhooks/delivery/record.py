@@ -15,6 +15,8 @@ from bezant.webhooks.delivery import store
 from bezant.webhooks.rules import Standing, after_try, is_back, is_given_up, is_success
 from bezant.webhooks.states import Claimed, DeliveryStatus, DisabledReason, Try
 
+_Group = tuple[UUID, UUID]
+
 _log = logger(__name__)
 
 
@@ -49,13 +51,11 @@ class Record:
             await store.insert_tries(transaction, tried)
             settled = [Settled(t.claimed, self._standing(transaction, t)) for t in tried]
             await store.settle(transaction, settled)
-            groups = [
-                (s.claimed.endpoint_id, s.claimed.ordering_id)
-                for s in settled
-                if s.standing.status is not DeliveryStatus.PENDING
-            ]
-            if groups:
-                await store.promote(transaction, groups)
+            waiting, over = _groups(settled)
+            if waiting:  # one before it may have been put back while it was tried
+                await store.demote(transaction, waiting)
+            if over:
+                await store.promote(transaction, over)
             await self._judge(transaction, tried)
             reach("webhooks.before_commit")
         reach("webhooks.after_commit")
@@ -104,3 +104,12 @@ class Record:
             )
             _log.warning("webhook_endpoint_disabled", webhook_endpoint_id=shown, failing_since=failing_since)
         await append(transaction, events)
+
+
+def _groups(settled: Sequence[Settled]) -> tuple[list[_Group], list[_Group]]:
+    """The groups (endpoint, ordering) of what will be tried again, and of what is over."""
+    found: tuple[list[_Group], list[_Group]] = [], []
+    for one in settled:
+        is_over = one.standing.status is not DeliveryStatus.PENDING
+        found[is_over].append((one.claimed.endpoint_id, one.claimed.ordering_id))
+    return found

@@ -72,11 +72,12 @@ RETURNING d.id
 _BRING_FORWARD = """
 UPDATE webhook_deliveries
 SET manual = true, scheduled_at = coalesce(scheduled_at, next_try_at), next_try_at = $3
-WHERE id = $1 AND merchant_id = $2 AND status = 'pending' AND next_try_at IS NOT NULL AND lease_until IS NULL
+WHERE id = $1 AND merchant_id = $2 AND status = 'pending' AND next_try_at IS NOT NULL
+    AND (lease_until IS NULL OR lease_until < now())
 """
 
 _IS_IN_FLIGHT = """
-SELECT lease_until IS NOT NULL FROM webhook_deliveries WHERE id = $1 AND merchant_id = $2 AND status = 'pending'
+SELECT lease_until >= now() FROM webhook_deliveries WHERE id = $1 AND merchant_id = $2 AND status = 'pending'
 """
 
 # From one endpoint to the next by the index, however many deliveries each has.
@@ -111,7 +112,8 @@ _LOCK_ENDPOINTS = """
 SELECT e.id, e.status, e.failing_since IS NOT NULL, e.url, e.key_id, e.sealed, (
     SELECT count(*) FROM webhook_deliveries AS d WHERE d.endpoint_id = e.id AND d.lease_until > now()
 )
-FROM webhook_endpoints AS e WHERE e.id = ANY($1::uuid[]) AND e.status <> 'deleted'
+FROM webhook_endpoints AS e
+WHERE e.id = ANY($1::uuid[]) AND e.status <> 'deleted' AND e.backlog IS DISTINCT FROM 'cancel'
 FOR NO KEY UPDATE OF e SKIP LOCKED
 """
 
@@ -193,8 +195,9 @@ ORDER BY endpoint_id, ordering_id LIMIT $3
 """
 
 _OUTLIVED = """
-SELECT id, merchant_id, endpoint_id, ordering_id FROM webhook_deliveries
-WHERE id < $1 AND status = 'pending' AND created_at < $2 ORDER BY id LIMIT $3
+SELECT d.id, d.merchant_id, d.endpoint_id, d.ordering_id FROM webhook_deliveries AS d
+INNER JOIN webhook_endpoints AS e ON e.id = d.endpoint_id AND e.merchant_id = d.merchant_id
+WHERE d.id < $1 AND d.status = 'pending' AND d.created_at < $2 AND e.status <> 'enabled' ORDER BY d.id LIMIT $3
 """
 
 _CANCEL = """
@@ -381,7 +384,7 @@ async def to_cancel(connection: Connection, endpoint_id: UUID, until: datetime, 
 
 
 async def outlived(connection: Connection, id_below: UUID, created_before: datetime, limit: int) -> list[Queued]:
-    """Deliveries that have waited for too long."""
+    """Deliveries that have waited for too long for an endpoint that is not enabled."""
     rows = await connection.fetch(_OUTLIVED, id_below, created_before, limit)
     return [(row[0], row[1], row[2], row[3]) for row in rows]
 
