@@ -73,6 +73,8 @@ WHERE manual AND next_try_at IS NOT null;
 CREATE INDEX webhook_deliveries_in_order ON webhook_deliveries (endpoint_id, ordering_id, tx, position, id)
 WHERE status = 'pending';
 CREATE INDEX webhook_deliveries_of_endpoint ON webhook_deliveries (endpoint_id, created_at, id);
+CREATE INDEX webhook_deliveries_not_taken ON webhook_deliveries (endpoint_id, created_at, id)
+WHERE status IN ('failed', 'canceled');
 CREATE INDEX webhook_deliveries_of_event ON webhook_deliveries (event_id);
 
 CREATE TRIGGER webhook_deliveries_identity BEFORE UPDATE ON webhook_deliveries FOR EACH ROW
