@@ -8,7 +8,7 @@ CREATE TABLE webhook_endpoints (
     -- empty: every type; `payment.*` takes all types of that kind
     event_types text[] NOT NULL DEFAULT '{}',
     status text NOT NULL DEFAULT 'enabled' CHECK (status IN ('enabled', 'disabled', 'deleted')),
-    disabled_reason text CHECK (disabled_reason IN ('failing', 'requested')),
+    disabled_reason text CHECK (disabled_reason IN ('failing', 'requested', 'gone')),
     -- the signing secrets, newest first, encrypted; an older one signs too until it ends
     key_id text NOT NULL CHECK (length(key_id) BETWEEN 8 AND 64),
     sealed bytea NOT NULL,

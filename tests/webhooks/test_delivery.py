@@ -100,6 +100,26 @@ async def test_what_is_refused_is_tried_again_under_the_same_id_and_nothing_of_i
     assert await world.tries_of(first.id) == [(503, None, b"", False), (200, None, b"thanks", False)]
 
 
+async def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(world: World):
+    receiver = await world.receiver()
+    await world.endpoint(receiver.url)
+    (payment,) = payments(1)
+
+    async def busy(request: Request) -> web.StreamResponse:
+        return web.Response(status=503, headers={"Retry-After": "7200"})
+
+    receiver.answer = busy
+    async with world.running():
+        await world.author.say(payment)
+        await world.wait_until("SELECT count(*) = 1 FROM webhook_deliveries WHERE tries = 1 AND lease_until IS NULL")
+        wait_h = await world.one("SELECT extract(epoch FROM next_try_at - now()) / 3600 FROM webhook_deliveries")
+        assert 1.9 < wait_h < 2.3
+        receiver.answer = receiver.takes
+        await world.pass_time(timedelta(hours=2.3))
+        await world.settled()
+    assert [request.name for request in receiver.got] == world.author.said[ids.show(ids.PAYMENT, payment)] * 2
+
+
 async def test_a_delivery_that_fails_for_three_days_has_failed_and_the_next_of_its_payment_goes_on(world: World):
     receiver = await world.receiver()
     await world.endpoint(receiver.url)

@@ -1,11 +1,14 @@
 """An endpoint that fails for five days is disabled, everybody concerned is told, and there is a way back."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 from aiohttp import web
 
 from bezant.base import ids
+from bezant.webhooks.views import UpdateWebhookEndpoint
+from tests.support.schemas import complaints
 from tests.webhooks.world import Request, World, payments
 
 
@@ -84,6 +87,56 @@ async def test_event_of_the_disabling_is_said_once_however_many_workers_see_it(w
         await world.wait_until("SELECT NOT EXISTS (SELECT FROM webhook_deliveries WHERE lease_until IS NOT NULL)")
     assert await world.one("SELECT count(*) FROM outbox_events WHERE type = 'webhook_endpoint.disabled'") == 1
     assert len(dead.got) < 40
+
+
+async def test_endpoint_that_is_gone_is_disabled_at_once_with_an_event_and_what_is_for_it_waits(world: World):
+    receiver, alive = await world.receiver(), await world.receiver()
+    receiver.answer = receiver.refuses(410)
+    endpoint = await world.endpoint(receiver.url, "payment.*")
+    await world.endpoint(alive.url, "webhook_endpoint.*")
+    (payment,) = payments(1)
+    async with world.running():
+        await world.author.say(payment, times=2)
+        (told,) = await alive.wait_for(1)
+        assert told.event["type"] == "webhook_endpoint.disabled"
+        assert complaints(told.event["type"], told.event["data"]) == []
+        assert told.event["data"]["reason"] == "gone"
+        state = "SELECT status, disabled_reason FROM webhook_endpoints WHERE id = $1"
+        assert await world.sql(state, endpoint) == [("disabled", "gone")]
+        await world.hasten()
+        await world.author.say(*payments(1), kind="webhook_endpoint.seen")
+        await alive.wait_for(2)
+        assert len(receiver.got) == 1
+        receiver.answer = receiver.takes
+        async with world.database.transaction() as transaction:
+            await world.endpoints.enable(transaction, world.merchant_id, endpoint, keep_waiting=True, by="a test")
+        await world.settled()
+    subject = ids.show(ids.PAYMENT, payment)
+    assert receiver.names()[subject] == world.author.said[subject]
+
+
+async def test_endpoint_whose_old_url_is_gone_goes_on_at_its_new_one(world: World):
+    old, new = await world.receiver(), await world.receiver()
+    endpoint = await world.endpoint(old.url)
+    has_moved = asyncio.Event()
+
+    async def gone(request: Request) -> web.StreamResponse:
+        await has_moved.wait()
+        return web.Response(status=410)
+
+    old.answer = gone
+    async with world.running(world.webhooks(timeout_s=10)):
+        await world.author.say(*payments(1))
+        await old.wait_for(1)
+        async with world.database.transaction() as transaction:
+            moved = UpdateWebhookEndpoint(url=new.url)
+            await world.endpoints.update(transaction, world.merchant_id, endpoint, moved, "a test")
+        has_moved.set()
+        await world.wait_until("SELECT count(*) = 1 FROM webhook_tries WHERE status = 410")
+        assert await world.one("SELECT status FROM webhook_endpoints") == "enabled"
+        await world.hasten()
+        await world.settled()
+    assert new.names() == world.author.said
 
 
 async def test_disabled_endpoint_is_sent_nothing_and_loses_nothing(world: World):

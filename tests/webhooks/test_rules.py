@@ -73,6 +73,35 @@ def test_a_try_that_was_brought_forward_for_too_short_is_not_repeated_at_once():
     assert standing.next_try_at == NOW + RETRY_AFTER[0]
 
 
+def waits(tries: int, retry_after: timedelta, spread: float = 0.0) -> timedelta:
+    standing = after_try(tries, None, succeeded=False, now=NOW, spread=spread, retry_after=retry_after)
+    assert standing.next_try_at is not None
+    return standing.next_try_at - NOW
+
+
+def test_a_server_that_wants_to_be_left_alone_is_for_a_day_at_most():
+    assert waits(0, timedelta(hours=1)) == timedelta(hours=1)
+    assert timedelta(hours=1) < waits(0, timedelta(hours=1), spread=1) <= timedelta(hours=1.1)
+    assert waits(0, timedelta(days=400)) == RETRY_AFTER[-1]
+
+
+def test_a_server_does_not_bring_the_schedule_forward():
+    assert waits(3, timedelta(seconds=1), spread=0.5) == RETRY_AFTER[3]
+    assert waits(3, timedelta(), spread=0.5) == RETRY_AFTER[3]
+
+
+def test_what_has_used_up_its_schedule_has_failed_whatever_the_server_wants():
+    standing = after_try(10, None, succeeded=False, now=NOW, spread=0.5, retry_after=timedelta(seconds=5))
+    assert (standing.status, standing.next_try_at) == (DeliveryStatus.FAILED, None)
+
+
+@pytest.mark.parametrize(("hours", "wait_h"), [(1, 9), (12, 12)])
+def test_a_try_that_was_brought_forward_waits_for_the_schedule_and_for_the_server(hours: int, wait_h: int):
+    scheduled_at = NOW + timedelta(hours=9)
+    standing = after_try(10, scheduled_at, succeeded=False, now=NOW, spread=0, retry_after=timedelta(hours=hours))
+    assert (standing.tries, standing.next_try_at) == (10, NOW + timedelta(hours=wait_h))
+
+
 @pytest.mark.parametrize(("status", "taken"), [(200, True), (204, True), (299, True), (199, False), (301, False)])
 @pytest.mark.parametrize("more", [None, 302, 400, 410, 429, 500])
 def test_only_2xx_means_taken(status: int, taken: bool, more: int | None):

@@ -6,6 +6,7 @@ import gzip
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from email.utils import format_datetime
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -259,6 +260,33 @@ async def test_what_is_no_answer_is_a_failed_try_with_its_reason(raw: bytes, err
 async def test_answer_that_breaks_off_counts_by_its_status() -> None:
     tried = await says(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nthan")
     assert (tried.status, tried.error) == (200, None)
+
+
+def busy(retry_after: str, status: int = 429) -> bytes:
+    return f"HTTP/1.1 {status} Busy\r\nRetry-After: {retry_after}\r\nContent-Length: 0\r\n\r\n".encode("latin-1")
+
+
+async def test_busy_server_says_for_how_long_it_wants_to_be_left_alone() -> None:
+    for status in (429, 503):
+        assert (await says(busy("120", status))).retry_after == dt.timedelta(seconds=120)
+    at = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    tried = await says(busy(format_datetime(at, usegmt=True)))
+    assert tried.retry_after is not None
+    assert dt.timedelta(minutes=59) < tried.retry_after <= dt.timedelta(hours=1)
+    assert (await says(busy("Sun, 06 Nov 1994 08:49:37 GMT"))).retry_after == dt.timedelta()
+
+
+@pytest.mark.parametrize(
+    "retry_after", ["", "soon", "-5", "1.5", "9" * 40, "Sun, 99 Nov 1994 08:49:37 GMT", "1 Jan 2026 0:0:0 +" + "9" * 20]
+)
+async def test_wish_that_cannot_be_read_is_none(retry_after: str) -> None:
+    tried = await says(busy(retry_after))
+    assert (tried.status, tried.error, tried.retry_after) == (429, None, None)
+
+
+async def test_wish_of_a_server_that_is_not_busy_is_none() -> None:
+    for status in (200, 301, 500):
+        assert (await says(busy("120", status))).retry_after is None
 
 
 async def test_server_that_is_down_and_name_that_is_unknown_are_failed_tries() -> None:

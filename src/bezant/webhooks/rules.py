@@ -28,11 +28,17 @@ ENDPOINT_IN_FLIGHT_MAX: Final = 8
 WEAK_IN_FLIGHT_MAX: Final = 2
 """Requests of a process at a time to an endpoint that fails, is slow, or of which it knows nothing yet."""
 
+BUSY: Final = frozenset({429, 503})
+"""The answers whose `Retry-After` is heeded."""
+
+_GONE: Final = 410
+
 SECRETS_MAX: Final = 5
 """Secrets of an endpoint that may sign at the same time."""
 
 TEST_EVENT: Final = "webhook_endpoint.test"
 
+_NO_WAIT: Final = timedelta()
 _EVENT_TYPE: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*(\.\*)?")
 
 
@@ -62,20 +68,34 @@ def is_success(status: int | None) -> bool:
     return status is not None and 200 <= status < 300
 
 
-def after_try(tries: int, scheduled_at: datetime | None, succeeded: bool, now: datetime, spread: float) -> Standing:
+def is_gone(status: int | None) -> bool:
+    """Whether the merchant's server wants no more events, as Standard Webhooks say."""
+    return status == _GONE
+
+
+def after_try(
+    tries: int,
+    scheduled_at: datetime | None,
+    succeeded: bool,
+    now: datetime,
+    spread: float,
+    retry_after: timedelta | None = None,
+) -> Standing:
     """How a delivery stands after a try.
 
     A try that was brought forward is free: it neither uses up the schedule nor shifts it. `spread`, from 0 to 1, places
-    the next try within the jitter.
+    the next try within the jitter. A server that asks for `retry_after` is left alone for so long, but for no longer
+    than the longest wait of the schedule.
     """
+    least = min(retry_after or _NO_WAIT, RETRY_AFTER[-1]) * (1 + JITTER * spread)
     if succeeded:
         return Standing(DeliveryStatus.DELIVERED, tries if scheduled_at is not None else tries + 1)
     if scheduled_at is not None:
-        return Standing(DeliveryStatus.PENDING, tries, max(scheduled_at, now + RETRY_AFTER[0]))
+        return Standing(DeliveryStatus.PENDING, tries, max(scheduled_at, now + max(RETRY_AFTER[0], least)))
     if tries >= len(RETRY_AFTER):
         return Standing(DeliveryStatus.FAILED, tries + 1)
     wait = RETRY_AFTER[tries] * (1 - JITTER + 2 * JITTER * spread)
-    return Standing(DeliveryStatus.PENDING, tries + 1, now + wait)
+    return Standing(DeliveryStatus.PENDING, tries + 1, now + max(wait, least))
 
 
 def is_event_filter(text: str) -> bool:

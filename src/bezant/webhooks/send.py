@@ -7,10 +7,11 @@ them; of an answer only the beginning is read, as it comes, and its first KiB ke
 
 import asyncio
 import os
+import re
 import ssl
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import aiohttp
@@ -24,6 +25,7 @@ from bezant.base.log import logger
 from bezant.psp.records import kept_text
 from bezant.webhooks.addresses import UrlRefused, parse_target
 from bezant.webhooks.guard import NOT_ALLOWED, AddressNotAllowed, Guard
+from bezant.webhooks.rules import BUSY
 from bezant.webhooks.states import Try
 
 TIMEOUT_S: Final = 10.0
@@ -35,6 +37,8 @@ _ERROR_MAX: Final = 500
 # Below what servers commonly allow (5 s): a request on a connection that is just being closed would fail.
 _KEEP_ALIVE_S: Final = 4.0
 _DNS_CACHE_S: Final = 10
+_SECONDS: Final = re.compile(r"[0-9]{1,9}")
+_HTTP_DATE: Final = "%a, %d %b %Y %H:%M:%S GMT"
 _HEADERS: Final = {"Content-Type": "application/json", "User-Agent": f"Bezant-Webhooks/{__version__}"}
 
 _log = logger(__name__)
@@ -53,9 +57,9 @@ class Sender:
         if transaction_is_open():
             raise RuntimeError("a transaction is open while a merchant's server is asked")
         tried_at, began = datetime.now(UTC), time.monotonic()
-        status, error, answer = None, None, None
+        status, error, answer, retry_after = None, None, None, None
         try:
-            status, answer = await self._answer(url, headers, body)
+            status, answer, retry_after = await self._answer(url, headers, body)
         except Exception as problem:  # a merchant's server can do anything; none of it may stop the others
             error = kept_text(self._words(problem))[:_ERROR_MAX]
         return Try(
@@ -65,9 +69,10 @@ class Sender:
             answer=answer,
             latency_ms=round((time.monotonic() - began) * 1000),
             tried_at=tried_at,
+            retry_after=retry_after,
         )
 
-    async def _answer(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+    async def _answer(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes, timedelta | None]:
         target, parsed = parse_target(url), URL(url, encoded=True)
         if (parsed.scheme, parsed.host, parsed.port) != (target.scheme, target.host, target.port):
             raise UrlRefused("the URL is not understood")
@@ -75,7 +80,7 @@ class Sender:
         async with asyncio.timeout(self.timeout_s):
             response = await session.post(parsed, data=body, headers={**_HEADERS, **headers}, allow_redirects=False)
         async with response:
-            return response.status, await _beginning(response)
+            return response.status, await _beginning(response), _retry_after(response, datetime.now(UTC))
 
     def _session(self, scheme: str) -> aiohttp.ClientSession:
         session = self._sessions.get(scheme)
@@ -133,6 +138,17 @@ def _verifying() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def _retry_after(response: aiohttp.ClientResponse, now: datetime) -> timedelta | None:
+    """How long a busy server wants to be left alone; None where it says nothing, or nothing that can be read."""
+    asked = response.headers.get("Retry-After", "").strip() if response.status in BUSY else ""
+    if _SECONDS.fullmatch(asked):
+        return timedelta(seconds=int(asked))
+    try:
+        return max(datetime.strptime(asked, _HTTP_DATE).replace(tzinfo=UTC) - now, timedelta())
+    except ValueError:
+        return None
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:

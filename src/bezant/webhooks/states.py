@@ -1,6 +1,6 @@
 """What endpoints, deliveries and tries are."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -20,6 +20,7 @@ class DisabledReason(StrEnum):
 
     FAILING = "failing"
     REQUESTED = "requested"
+    GONE = "gone"
 
 
 class DeliveryStatus(StrEnum):
@@ -78,7 +79,10 @@ class Claimed(msgspec.Struct, frozen=True):
 
 
 class Try(msgspec.Struct, frozen=True, kw_only=True):
-    """One request to a merchant's server. Without an answer there is no status, and `error` says why."""
+    """One request to a merchant's server. Without an answer there is no status, and `error` says why.
+
+    `retry_after`: how long the server wants to be left alone.
+    """
 
     id: UUID
     status: int | None
@@ -86,3 +90,4 @@ class Try(msgspec.Struct, frozen=True, kw_only=True):
     answer: bytes | None
     latency_ms: int
     tried_at: datetime
+    retry_after: timedelta | None = None

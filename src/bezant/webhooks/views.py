@@ -101,7 +101,7 @@ class WebhookEndpointView(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None
     event_types: list[str]
     status: Literal["enabled", "disabled", "deleted"]
-    disabled_reason: Literal["failing", "requested"] | None
+    disabled_reason: Literal["failing", "requested", "gone"] | None
     failing_since: datetime | None
     created_at: datetime
     updated_at: datetime

@@ -168,7 +168,7 @@ class Deliverer:
         made = await self._sender.post(order.url, headers, order.body)
         reach("webhooks.after_send")
         self._remember(claimed.endpoint_id, made.latency_ms)
-        tried = Tried(claimed, made)
+        tried = Tried(claimed, order.url, made)
         self._metrics.tried(tried.succeeded, made.latency_ms)
         try:
             await self._record.submit(tried)

@@ -7,13 +7,13 @@ from uuid import UUID
 import msgspec
 
 from bezant.base import ids
-from bezant.base.db import Database, Transaction
+from bezant.base.db import Database, Row, Transaction
 from bezant.base.failpoints import reach
 from bezant.base.log import logger
 from bezant.outbox.append import Event, append
 from bezant.webhooks.delivery import store
-from bezant.webhooks.rules import Standing, after_try, is_back, is_given_up, is_success
-from bezant.webhooks.states import Claimed, DeliveryStatus, DisabledReason, Try
+from bezant.webhooks.rules import Standing, after_try, is_back, is_given_up, is_gone, is_success
+from bezant.webhooks.states import Claimed, DeliveryStatus, Try
 
 _Group = tuple[UUID, UUID]
 
@@ -21,9 +21,10 @@ _log = logger(__name__)
 
 
 class Tried(msgspec.Struct, frozen=True):
-    """A delivery that was leased, and the try that was made."""
+    """A delivery that was leased, and the try that was made at `url`, which may not be the endpoint's any more."""
 
     claimed: Claimed
+    url: str
     made: Try
 
     @property
@@ -64,10 +65,13 @@ class Record:
     def _standing(self, transaction: Transaction, tried: Tried) -> Standing:
         claimed = tried.claimed
         spread = random.random()  # noqa: S311 - spread, not secret
-        return after_try(claimed.tries, claimed.scheduled_at, tried.succeeded, transaction.now, spread)
+        made = tried.made
+        return after_try(
+            claimed.tries, claimed.scheduled_at, tried.succeeded, transaction.now, spread, made.retry_after
+        )
 
     async def _judge(self, transaction: Transaction, tried: Sequence[Tried]) -> None:
-        """Note which endpoints answer and which fail; give up those that have failed for too long."""
+        """Note which endpoints answer and which fail; disable those that are gone or have failed for too long."""
         now = transaction.now
         answering = {t.claimed.endpoint_id for t in tried if t.succeeded}
         failing = {t.claimed.endpoint_id for t in tried} - answering
@@ -78,20 +82,20 @@ class Record:
         fallen = [e for e in failing if e in since and since[e] is None]
         if fallen:
             await store.fails(transaction, fallen)
+        disabled: list[Row] = []
+        gone = {(t.claimed.endpoint_id, t.url) for t in tried if is_gone(t.made.status)}
+        if gone:
+            disabled += await store.disable_gone(transaction, gone)
         given_up = [e for e in failing if is_given_up(since.get(e), now)]
         if given_up:
-            await self._give_up(transaction, given_up)
+            disabled += await store.give_up(transaction, given_up)
+        await self._tell(transaction, disabled)
 
-    async def _give_up(self, transaction: Transaction, endpoint_ids: Sequence[UUID]) -> None:
-        rows = await store.give_up(transaction, endpoint_ids)
+    async def _tell(self, transaction: Transaction, disabled: Sequence[Row]) -> None:
         events: list[Event] = []
-        for position, (endpoint_id, merchant_id, _, failing_since) in enumerate(rows):
+        for position, (endpoint_id, merchant_id, reason, failing_since) in enumerate(disabled):
             shown = ids.show(ids.WEBHOOK_ENDPOINT, endpoint_id)
-            data = {
-                "webhook_endpoint_id": shown,
-                "reason": DisabledReason.FAILING.value,
-                "failing_since": failing_since,
-            }
+            data = {"webhook_endpoint_id": shown, "reason": reason, "failing_since": failing_since}
             events.append(
                 Event(
                     merchant_id=merchant_id,
@@ -102,7 +106,9 @@ class Record:
                     data=msgspec.json.encode(data),
                 )
             )
-            _log.warning("webhook_endpoint_disabled", webhook_endpoint_id=shown, failing_since=failing_since)
+            _log.warning(
+                "webhook_endpoint_disabled", webhook_endpoint_id=shown, reason=reason, failing_since=failing_since
+            )
         await append(transaction, events)
 
 

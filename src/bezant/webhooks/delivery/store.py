@@ -170,7 +170,15 @@ WHERE id = ANY($1::uuid[]) AND (failing_since IS NULL OR backlog = 'hurry')
 _GIVE_UP = """
 UPDATE webhook_endpoints SET status = 'disabled', disabled_reason = 'failing', updated_at = $2
 WHERE id = ANY($1::uuid[]) AND status = 'enabled'
-RETURNING id, merchant_id, url, failing_since
+RETURNING id, merchant_id, disabled_reason, failing_since
+"""
+
+# Not where the merchant has named another URL meanwhile: the old one may well be gone.
+_DISABLE_GONE = """
+UPDATE webhook_endpoints AS e SET status = 'disabled', disabled_reason = 'gone', updated_at = $3
+FROM unnest($1::uuid[], $2::text[]) AS w (id, url)
+WHERE e.id = w.id AND e.url = w.url AND e.status = 'enabled'
+RETURNING e.id, e.merchant_id, e.disabled_reason, e.failing_since
 """
 
 _BACKLOGS = """
@@ -364,8 +372,14 @@ async def fails(transaction: Transaction, endpoint_ids: Sequence[UUID]) -> None:
 
 
 async def give_up(transaction: Transaction, endpoint_ids: Sequence[UUID]) -> Sequence[Row]:
-    """Disable endpoints because they fail; those that were enabled: (id, merchant, url, failing since)."""
+    """Disable endpoints because they fail; those that were enabled: (id, merchant, reason, failing since)."""
     return await transaction.connection.fetch(_GIVE_UP, sorted(endpoint_ids), transaction.now)
+
+
+async def disable_gone(transaction: Transaction, endpoints: Iterable[tuple[UUID, str]]) -> Sequence[Row]:
+    """Disable endpoints (id, URL) that want no more; those that were enabled: (id, merchant, reason, failing since)."""
+    endpoint_ids, urls = zip(*sorted(endpoints), strict=True)
+    return await transaction.connection.fetch(_DISABLE_GONE, endpoint_ids, urls, transaction.now)
 
 
 async def backlogs(connection: Connection, limit: int) -> Sequence[Row]:
