@@ -114,14 +114,19 @@ def test_without_the_operators_word_no_endpoint_is_inside(
 def test_metrics_count_what_was_tried(platform: Platform, receiver: Receiver) -> None:
     shop = platform.merchant()
     endpoint(shop, receiver)
+
+    def metric(name: str) -> float:
+        text = request(f"{platform.apis[0].url}/metrics", "GET").body.decode()
+        return float(text.partition(f"\n{name} ")[2].split(maxsplit=1)[0])
+
+    def counted() -> float:
+        return metric('bezant_webhook_tries_total{result="delivered"}')
+
+    wait_until(lambda: metric("bezant_webhook_tries_in_flight") == 0)
+    before = counted()
     shop.create()
     wait_until_told(shop, receiver)
-
-    def counted() -> bool:
-        text = request(f"{platform.apis[0].url}/metrics", "GET").body.decode()
-        return 'bezant_webhook_tries_total{result="delivered"}' in text and "bezant_webhook_tries_in_flight" in text
-
-    wait_until(counted)
+    wait_until(lambda: counted() == before + len(receiver.received))
 
 
 def test_listen_forwards_what_happens_from_now_on_signed(platform: Platform, receiver: Receiver) -> None:

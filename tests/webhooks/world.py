@@ -5,7 +5,7 @@ import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any
 from uuid import UUID
@@ -283,7 +283,3 @@ async def opened_world(database_url: str) -> AsyncIterator[World]:
         await asyncio.gather(*(receiver.server.close() for receiver in world.receivers))
         lookup.close()
         await database.close()
-
-
-def ago(now: datetime, **by: float) -> datetime:
-    return now - timedelta(**by)
