@@ -7,6 +7,7 @@ import pwd
 import select
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,12 +121,18 @@ def typed(place: Accountable, arguments: list[str], answers: list[tuple[str, str
             shown += os.read(here, 65_536).decode(errors="replace")
         except OSError:  # the terminal is closed
             break
-        if answers and answers[0][0] in shown.rpartition("\n")[2]:
+        # The question is shown before the echo is turned off, which also drops what was typed until then.
+        if answers and answers[0][0] in shown.rpartition("\n")[2] and not echoes(here):
             os.write(here, answers.pop(0)[1].encode() + b"\n")
     os.close(here)
     assert process.wait(30) == 0, shown
     assert answers == []
     return shown
+
+
+def echoes(terminal: int) -> bool:
+    """Whether a terminal shows what is typed."""
+    return bool(termios.tcgetattr(terminal)[3] & termios.ECHO)
 
 
 def test_without_a_terminal_secrets_have_to_be_given(place: Accountable, shop: Merchant) -> None:
