@@ -14,6 +14,7 @@ import msgspec
 from bezant.base.log import logger
 
 _BACK_OFF_MAX_S = 60.0
+_DOUBLINGS_MAX = 16
 _log = logger(__name__)
 
 
@@ -59,16 +60,29 @@ class Schedule:
                 failures = 0
                 if done:
                     _log.debug("job_done", job=job.name, items=done)
-            except Exception:  # a job must survive whatever happens: it is tried again
+            except (Exception, asyncio.CancelledError):  # a job must survive whatever happens: it is tried again
+                if _is_cancelled():
+                    raise  # the loop's own end, and not that of something the job waited for
                 failures += 1
                 _log.warning("job_failed", job=job.name, exc_info=True)
-            pause_s = min(job.every_s * 2**failures, max(_BACK_OFF_MAX_S, job.every_s))
             # What failed is not hurried by whoever brings more of it.
             wake = self._stopping if job.wake is None or failures else job.wake
-            await self._pause(wake, pause_s * random.uniform(0.9, 1.1))  # noqa: S311 - spread, not secret
+            rest_s = pause_s(job.every_s, failures) * random.uniform(0.9, 1.1)  # noqa: S311 - spread, not secret
+            await self._pause(wake, rest_s)
 
     async def _pause(self, wake: asyncio.Event, seconds: float) -> None:
         try:
             await asyncio.wait_for(wake.wait(), seconds)
         except TimeoutError:
             return
+
+
+def pause_s(every_s: float, failures: int) -> float:
+    """How long a job rests after so many failures in a row."""
+    doubled: float = every_s * 2 ** min(failures, _DOUBLINGS_MAX)
+    return min(doubled, max(_BACK_OFF_MAX_S, every_s))
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
