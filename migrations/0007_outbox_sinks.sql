@@ -1,6 +1,9 @@
 -- How far each sink has been told. A payment's events are in one shard; a shard has one teller at a time.
 
-ALTER TABLE outbox_events ADD COLUMN shard smallint NOT NULL DEFAULT 0 CHECK (shard BETWEEN 0 AND 15);
+ALTER TABLE outbox_events ADD COLUMN shard smallint CHECK (shard BETWEEN 0 AND 15);
+-- What was said before is told too, in the shard in which its payment goes on.
+UPDATE outbox_events SET shard = get_byte(uuid_send(coalesce(payment_id, merchant_id)), 15) & 15;
+ALTER TABLE outbox_events ALTER COLUMN shard SET NOT NULL;
 CREATE INDEX outbox_events_by_shard ON outbox_events (shard, tx, position, id);
 -- Finds history of some days ago, to be told again.
 CREATE INDEX outbox_events_by_age ON outbox_events USING brin (created_at);
