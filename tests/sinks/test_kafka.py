@@ -1,6 +1,7 @@
 """Kafka as it is when things go wrong: brokers that die, freeze or refuse; and what a consumer relies on."""
 
 import asyncio
+import gc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,13 +10,16 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from bezant.base.errors import OperatorError
+from bezant.sinks import kafka
 from bezant.sinks.contract import Envelope, SinkUnavailable
 from bezant.sinks.kafka import KafkaSink
 from tests.sinks.envelopes import envelope, in_turn, insist, keys, said
 from tests.support.brokers.endpoints import Services
 from tests.support.brokers.kafka import KafkaCluster
 from tests.support.events import names_of
+from tests.support.processes import free_port
 from tests.support.receivers import kafka_wire
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -111,6 +115,26 @@ async def test_a_consumer_finds_a_payments_events_in_one_partition_with_their_ty
         assert {key.decode() for key in partitions} == {each.key for each in batch}
         assert all(len(found) == 1 for found in partitions.values())
         assert len({number for found in partitions.values() for number in found}) > 1
+
+
+async def test_producers_that_are_given_up_in_a_long_outage_leave_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka, "_ACKNOWLEDGED_MAX_S", 0.1)
+    sink = KafkaSink(f"127.0.0.1:{free_port()}", "events")
+
+    def threads() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    before = threads()
+    gc.disable()
+    try:
+        for _ in range(5):
+            refused = await asyncio.gather(
+                *(sink.publish([each]) for each in in_turn(keys(4), 1)), return_exceptions=True
+            )
+            assert [type(each) for each in refused] == [SinkUnavailable] * 4
+        await asyncio.to_thread(wait_until, lambda: threads() <= before + 1, 10.0, "their threads to end")
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("option", ["acks", "enable.idempotence", "message.timeout.ms", "transactional.id"])

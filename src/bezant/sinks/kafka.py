@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -68,9 +69,7 @@ class KafkaSink:
         batch = client.batch(len(envelopes))
         try:
             for envelope in envelopes:
-                client.producer.produce(
-                    self._topic, envelope.body, envelope.key.encode(), headers=_HEADERS, on_delivery=batch.told
-                )
+                client.produce(self._topic, envelope, batch)
             async with asyncio.timeout(_ACKNOWLEDGED_MAX_S):
                 await batch.acknowledged
         except (KafkaException, BufferError) as error:
@@ -95,7 +94,6 @@ class KafkaSink:
 
     def _discard(self, client: "_Client") -> None:
         """Nothing more of what this producer holds may be sent; the next batch gets a new one."""
-        client.producer.purge(blocking=False)
         client.stop()
         if self._client is client:
             self._client = None
@@ -134,12 +132,15 @@ class _Batch:
 
 
 class _Client:
-    """A producer and the thread that hears its acknowledgements."""
+    """A producer and the thread that hears its acknowledgements, and closes it: left to the garbage collector, those of
+    a long outage would pile up, each with its threads that go on calling the brokers."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.trouble = ""
         self.batches: set[_Batch] = set()
-        self.producer = Producer({**settings, "error_cb": self._on_error}, logger=_log)
+        self._producer = Producer({**settings, "error_cb": self._on_error}, logger=_log)
+        self._is_over = False
+        self._using = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="kafka", daemon=True)
         self._thread.start()
@@ -150,31 +151,55 @@ class _Client:
         self.batches.add(batch)
         return batch
 
+    def produce(self, topic: str, envelope: Envelope, batch: _Batch) -> None:
+        """Take a message of the batch to be sent. Raises KafkaException, also once this producer has ended."""
+        with self._using:
+            if self._is_over:
+                raise _purged()
+            self._producer.produce(
+                topic, envelope.body, envelope.key.encode(), headers=_HEADERS, on_delivery=batch.told
+            )
+
     def stop(self) -> None:
         """Send nothing more; what is left is told to have failed."""
+        with self._using:
+            if not self._is_over:
+                self._producer.purge(blocking=False)
         self._stopping.set()
 
     def close(self, timeout_s: float) -> None:
         """Blocks until everything is acknowledged or the time is over."""
         give_up_at = time.monotonic() + timeout_s
-        while len(self.producer) and time.monotonic() < give_up_at:
+        while self._is_busy() and time.monotonic() < give_up_at:
             time.sleep(_LOOK_S)
         self.stop()
         self._thread.join(timeout_s)
 
+    def _is_busy(self) -> bool:
+        with self._using:
+            return not self._is_over and len(self._producer) > 0
+
     def _listen(self) -> None:
-        end = KafkaException(KafkaError(KafkaError._PURGE_QUEUE))  # noqa: SLF001 - the library's public name for it
+        end = _purged()
         try:
             while not self._stopping.is_set():
-                self.producer.poll(_POLL_S)
+                self._producer.poll(_POLL_S)
         except KafkaException as fatal:  # a gap would come: this producer sends nothing more
             end = fatal
-        self.producer.purge(blocking=False)
+        with self._using:
+            self._is_over = True
+        self._producer.purge(blocking=False)
         for batch in list(self.batches):
             batch.end(end)
+        with suppress(KafkaException):  # of a gap again: it is closed all the same
+            self._producer.close()
 
     def _on_error(self, error: KafkaError) -> None:
         self.trouble = error.str()
+
+
+def _purged() -> KafkaException:
+    return KafkaException(KafkaError(KafkaError._PURGE_QUEUE))  # noqa: SLF001 - the library's public name for it
 
 
 def _told_by(error: Exception) -> str:
