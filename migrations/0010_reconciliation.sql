@@ -112,13 +112,15 @@ CREATE TABLE psp_payouts (
     -- from the report's own payout line; null where only its lines name it
     amount_minor bigint,
     paid_at timestamptz,
-    -- how far its lines were shared out after its deposit was found; every line up to this one
+    deposited_at timestamptz,
+    -- of the lines that were explained before its deposit was found: shared out up to this one, and when all were
     shared_through uuid,
-    shares integer NOT NULL DEFAULT 0,
-    deposited_at timestamptz
+    shared_at timestamptz,
+    CONSTRAINT psp_payouts_shared CHECK (shared_at IS null OR deposited_at IS NOT null)
 );
 
 CREATE INDEX psp_payouts_open ON psp_payouts (psp, id) WHERE deposited_at IS null;
+CREATE INDEX psp_payouts_to_share ON psp_payouts (id) WHERE deposited_at IS NOT null AND shared_at IS null;
 
 CREATE TABLE bank_lines (
     id uuid PRIMARY KEY,
@@ -190,6 +192,15 @@ CREATE TABLE explained (
 
 CREATE INDEX explained_by_match ON explained (match_id);
 
+-- One run at a time: whoever holds this, on the database's clock.
+CREATE TABLE reconciliation_lease (
+    only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    holder uuid,
+    lease_until timestamptz NOT NULL DEFAULT '-infinity'
+);
+
+INSERT INTO reconciliation_lease DEFAULT VALUES;
+
 -- How often a match was undone by a person: what it posts again afterwards has a name of its own.
 CREATE TABLE undone_matches (
     item_id uuid PRIMARY KEY,
@@ -199,6 +210,7 @@ CREATE TABLE undone_matches (
 -- Breaks belong to whatever they are about, not to payments alone, and are worked on.
 ALTER TABLE breaks ALTER COLUMN payment_id DROP NOT NULL;
 ALTER TABLE breaks ADD COLUMN subject text;
+ALTER TABLE breaks ADD COLUMN item_id uuid;
 ALTER TABLE breaks ADD COLUMN psp text;
 ALTER TABLE breaks ADD COLUMN currency text CHECK (currency ~ '^[A-Z]{3}$');
 ALTER TABLE breaks ADD COLUMN at_risk_minor bigint CHECK (at_risk_minor >= 0);
@@ -211,10 +223,11 @@ ALTER TABLE breaks ADD COLUMN journal_id uuid;
 ALTER TABLE breaks ADD CONSTRAINT breaks_resolved CHECK (
     (status = 'resolved') = (resolved_at IS NOT null) AND (resolved_at IS null) = (resolution IS null)
 );
-COMMENT ON COLUMN breaks.subject IS 'what it is about: an operation, a line, a payout, a line of a bank statement';
+COMMENT ON COLUMN breaks.subject IS 'what it is about, as it is shown: an operation, a line, a payout, a bank line';
+COMMENT ON COLUMN breaks.item_id IS 'the id of that; once it is explained, the break closes by itself';
 
 CREATE INDEX breaks_open ON breaks (kind, id) WHERE status = 'open';
-CREATE INDEX breaks_of_subject ON breaks (subject) WHERE subject IS NOT null;
+CREATE INDEX breaks_of_item ON breaks (item_id) WHERE item_id IS NOT null;
 
 CREATE TABLE break_comments (
     id uuid PRIMARY KEY,
