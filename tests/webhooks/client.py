@@ -14,6 +14,7 @@ import uvicorn
 from bezant import web
 from bezant.base import ids
 from bezant.merchants.service import Merchants
+from bezant.webhooks.setup import MerchantWebhooks
 from tests.support.waiting import wait_until_async
 from tests.webhooks.world import World
 
@@ -98,7 +99,7 @@ class Client:
 
 
 @asynccontextmanager
-async def serving(world: World) -> AsyncIterator[Client]:
+async def serving(world: World, webhooks: MerchantWebhooks | None = None) -> AsyncIterator[Client]:
     """A client of the world's merchant; the relay and a worker run beside the API."""
     merchants = Merchants(world.database, 10_000)
     merchant = ids.show(ids.MERCHANT, world.merchant_id)
@@ -107,14 +108,14 @@ async def serving(world: World) -> AsyncIterator[Client]:
     async def ready() -> None:
         return
 
-    process = world.webhooks()
+    process = webhooks or world.webhooks()
     app = web.build(process.routes(), merchants.authenticate, version="1.2.3", ready=ready)
     listener = socket.create_server(("127.0.0.1", 0))
     options: dict[str, Any] = {**web.UVICORN_OPTIONS, "loop": "asyncio", "timeout_graceful_shutdown": 1}
     server = uvicorn.Server(uvicorn.Config(app, **options))
     serve = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        async with world.running(process), aiohttp.ClientSession() as session:
+        async with world.running(process), aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             await wait_until_async(lambda: _is(server.started), 10, "the API")
             yield Client(session, f"http://127.0.0.1:{listener.getsockname()[1]}", key)
     finally:

@@ -1,13 +1,21 @@
 """Events reach the endpoints that want them: signed, in order per payment, again and again until they are taken."""
 
 import asyncio
+import socket
+import threading
 from datetime import timedelta
+from ipaddress import ip_network
+from typing import Any
 
+import pytest
 from aiohttp import web
 from standardwebhooks.webhooks import Webhook
 
 from bezant.base import ids
-from tests.webhooks.world import Receiver, Request, World, new_merchant, payments
+from bezant.webhooks.rules import IN_FLIGHT_MAX
+from bezant.webhooks.setup import MerchantWebhooks
+from tests.webhooks.client import serving
+from tests.webhooks.world import LOOPBACK, Receiver, Request, World, new_merchant, payments
 
 
 async def test_an_event_arrives_signed_and_as_it_was_said(world: World):
@@ -268,3 +276,38 @@ async def test_what_a_worker_had_leased_when_it_died_is_sent_by_another(world: W
         await world.pass_time(timedelta(hours=1))
         await world.settled()
     assert receiver.names() == world.author.said
+
+
+async def test_silent_name_servers_of_new_endpoints_hold_up_no_delivery(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = await world.receiver()
+    await world.endpoint(f"http://localhost:{receiver.server.port}/hook")
+    look_up, speaks, asked = socket.getaddrinfo, threading.Event(), threading.Event()
+
+    def silent(host: Any, *arguments: Any, **options: Any) -> Any:
+        if str(host).endswith(".silent.example"):
+            asked.set()
+            speaks.wait(30)
+            raise socket.gaierror
+        return look_up(host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    process = MerchantWebhooks(world.database, world.sealer, allowed=(*LOOPBACK, ip_network("::1/128")), timeout_s=2.0)
+    async with serving(world, process) as shop:
+        many = range(IN_FLIGHT_MAX + 50)
+        asking = [
+            asyncio.create_task(shop.post("/webhook_endpoints", url=f"https://n{n}.silent.example/")) for n in many
+        ]
+        await asyncio.to_thread(asked.wait)
+        await world.author.say(*payments(1))
+        try:
+            await receiver.wait_for(1)
+        finally:
+            speaks.set()
+        await asyncio.gather(*asking)
+    tried = (
+        "SELECT t.status, t.error FROM webhook_tries AS t JOIN webhook_deliveries AS d ON d.id = t.delivery_id "
+        "JOIN webhook_endpoints AS e ON e.id = d.endpoint_id WHERE e.url LIKE 'http://localhost%'"
+    )
+    assert await world.sql(tried) == [(200, None)]

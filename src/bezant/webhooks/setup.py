@@ -22,6 +22,7 @@ from bezant.webhooks.guard import Guard, Lookup, SystemLookup
 from bezant.webhooks.rules import IN_FLIGHT_MAX
 from bezant.webhooks.send import TIMEOUT_S, Sender
 
+_CHECKS_MAX = 16
 _RECORDS_WAITING_MAX = 2 * IN_FLIGHT_MAX
 
 
@@ -42,15 +43,16 @@ class MerchantWebhooks:
         lookup: Lookup | None = None,
     ) -> None:
         self._database = database
-        self._system_lookup = SystemLookup(IN_FLIGHT_MAX)
-        guard = Guard(allowed, lookup or self._system_lookup)
+        # Apart, so that nobody who names hosts to the API whose name servers are silent holds up what is delivered.
+        self._lookups = SystemLookup(IN_FLIGHT_MAX), SystemLookup(_CHECKS_MAX)
+        guard, checking = (Guard(allowed, lookup or own) for own in self._lookups)
         self.metrics = DeliveryMetrics()
         record = Batcher[Tried, None](
             Record(database), lambda tried: tried.claimed.merchant_id, waiting_max=_RECORDS_WAITING_MAX
         )
         self.deliverer = Deliverer(database, Sender(guard, timeout_s=timeout_s), sealer, record, self.metrics)
         self.sink = FanOut(database, self.deliverer.wake)
-        self._endpoints = Endpoints(database, sealer, guard)
+        self._endpoints = Endpoints(database, sealer, checking)
         self._backlog = Backlog(database, retention_days)
 
     def routes(self) -> tuple[Route, ...]:
@@ -65,4 +67,5 @@ class MerchantWebhooks:
     async def drain(self, timeout_s: float) -> None:
         """After the jobs have ended: wait for the requests that are being made."""
         await self.deliverer.drain(timeout_s)
-        self._system_lookup.close()
+        for lookup in self._lookups:
+            lookup.close()
