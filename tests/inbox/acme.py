@@ -91,7 +91,9 @@ def _approved(ref: str) -> Notice:
 
 
 def _dispute(ref: str) -> DisputeNotice:
-    return DisputeNotice(dispute_reference=ref, psp_reference="ch_1", status="open", amount_minor=100, currency="USD")
+    return DisputeNotice(
+        dispute_reference=ref, psp_reference="ch_1", status="needs_response", amount_minor=100, currency="USD"
+    )
 
 
 ACME = Webhooks(accept=accept, notices=notices, body_max_bytes=BODY_MAX)

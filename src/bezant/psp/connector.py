@@ -5,9 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 
 from bezant.psp.contract import Ask, Credentials, Holding, Manifest, Operation, Outcome, Send
+from bezant.psp.disputes import DisputeAsk, DisputeState, EvidenceAsk
 from bezant.psp.notices import Webhooks
 
 Call = Callable[[Ask, Send], Awaitable[Outcome]]
+SubmitEvidence = Callable[[EvidenceAsk, Send], Awaitable[DisputeState]]
+OnDispute = Callable[[DisputeAsk, Send], Awaitable[DisputeState]]
 Holdings = Callable[[str | None, Send], Awaitable[Sequence[Holding]]]
 
 
@@ -29,6 +32,12 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
 
     For `bezant verify --psp`, where the PSP can list everything. Without it each payment is asked for.
     """
+    submit_evidence: SubmitEvidence | None = None
+    """Hand in all evidence at once, for good. Without it, and without the next two, disputes are only listened to."""
+    accept_dispute: OnDispute | None = None
+    """Give in: the dispute is lost."""
+    fetch_dispute: OnDispute | None = None
+    """The dispute as the PSP holds it now. Reads, changes nothing."""
 
     def of(self, operation: Operation) -> Call:
         """The call that performs `operation`."""

@@ -57,16 +57,33 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
 
 
+DisputeStage = Literal["inquiry", "chargeback", "second"]
+"""An inquiry moves no money. A chargeback takes it; `second` takes it once more after the merchant had won."""
+
+DisputeStatus = Literal["inquiry", "needs_response", "under_review", "won", "lost", "accepted", "expired", "closed"]
+"""`inquiry` and `closed` are of inquiries, which `needs_response` and `under_review` may be of as well. `accepted`, by
+the merchant, and `expired`, without evidence in time, are ways to lose."""
+
+
 class DisputeNotice(msgspec.Struct, frozen=True, kw_only=True):
-    """What an event says about a dispute. `stage`: an inquiry moves no money yet."""
+    """What an event, a report or an answer says about a dispute.
+
+    `psp_reference`: the payment at the PSP. `currency` may be another one than the payment's. `round`: how often money
+    was taken for it until now, where the PSP counts; else the stage tells. `fee_minor`: what the PSP takes for the
+    dispute itself, in `fee_currency` or else in the dispute's.
+    """
 
     dispute_reference: str
     psp_reference: str | None
-    status: Literal["inquiry", "open", "under_review", "won", "lost", "closed"]
+    stage: DisputeStage = "chargeback"
+    status: DisputeStatus
     amount_minor: int
     currency: str
+    round: int | None = None
     reason: str | None = None
     evidence_due_at: datetime | None = None
+    fee_minor: int | None = None
+    fee_currency: str | None = None
 
 
 Notices = Sequence[Notice | DisputeNotice]

@@ -334,7 +334,7 @@ async def test_a_dispute_is_told_from_its_opening_to_its_end(psp: Client, receiv
         read((await receiver.wait_for(event_type, charge["id"]))[0])
         for event_type in ("dispute.opened", "dispute.lost")
     ]
-    for notice, status in zip(notices, ("open", "lost"), strict=True):
+    for notice, status in zip(notices, ("needs_response", "lost"), strict=True):
         assert isinstance(notice, DisputeNotice)
         assert (notice.psp_reference, notice.status, notice.amount_minor) == (charge["id"], status, 1000)
         assert (notice.currency, notice.reason) == ("USD", "fraudulent")

@@ -266,20 +266,22 @@ def test_what_is_not_of_a_payment_intent_of_ours_says_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "ours"),
+    ("status", "stage", "ours"),
     [
-        ("warning_needs_response", "inquiry"),
-        ("warning_under_review", "inquiry"),
-        ("warning_closed", "closed"),
-        ("needs_response", "open"),
-        ("under_review", "under_review"),
-        ("won", "won"),
-        ("lost", "lost"),
-        ("prevented", "closed"),
+        ("warning_needs_response", "inquiry", "inquiry"),
+        ("warning_under_review", "inquiry", "under_review"),
+        ("warning_closed", "inquiry", "closed"),
+        ("needs_response", "chargeback", "needs_response"),
+        ("under_review", "chargeback", "under_review"),
+        ("appeal_needs_response", "chargeback", "needs_response"),
+        ("appeal_under_review", "chargeback", "under_review"),
+        ("won", "chargeback", "won"),
+        ("lost", "chargeback", "lost"),
+        ("prevented", "inquiry", "closed"),
     ],
 )
 @pytest.mark.parametrize("kind", ["created", "updated", "closed", "funds_withdrawn", "funds_reinstated"])
-def test_dispute(kind: str, status: str, ours: str) -> None:
+def test_dispute(kind: str, status: str, stage: str, ours: str) -> None:
     thing: Json = {"id": "dp_1", "amount": 4999, "currency": "usd", "status": status, "payment_intent": INTENT}
     details = {"reason": "fraudulent", "evidence_details": {"due_by": 1_700_000_000}}
     told = read(f"charge.dispute.{kind}", {**thing, **details})
@@ -287,6 +289,7 @@ def test_dispute(kind: str, status: str, ours: str) -> None:
         DisputeNotice(
             dispute_reference="dp_1",
             psp_reference=INTENT,
+            stage=cast(Any, stage),
             status=cast(Any, ours),
             amount_minor=4999,
             currency="USD",
@@ -298,6 +301,17 @@ def test_dispute(kind: str, status: str, ours: str) -> None:
     assert bare
     assert isinstance(bare[0], DisputeNotice)
     assert bare[0].evidence_due_at is None
+
+
+def test_a_dispute_tells_its_fee_once_money_was_withdrawn() -> None:
+    thing: Json = {"id": "dp_1", "amount": 4999, "currency": "eur", "status": "lost", "charge": "ch_1"}
+    moved = [{"amount": 5400, "fee": 0, "currency": "usd"}, {"amount": -5400, "fee": 1500, "currency": "usd"}]
+    (told,) = read("charge.dispute.closed", {**thing, "balance_transactions": moved}) or ()
+    assert isinstance(told, DisputeNotice)
+    assert (told.psp_reference, told.fee_minor, told.fee_currency) == ("ch_1", 1500, "USD")
+    (told,) = read("charge.dispute.closed", {**thing, "balance_transactions": moved[:1]}) or ()
+    assert isinstance(told, DisputeNotice)
+    assert (told.fee_minor, told.fee_currency) == (None, None)
 
 
 def _shapes() -> Sequence[tuple[str, object]]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 
 from bezant.psp.contract import Operation as Kind
 from bezant.psp.contract import Verdict
+from bezant.psp.notices import DisputeStatus
 
 DEFAULT_KEY: Final = "sim_demo"
 """Any key that begins with `sim_` opens the simulator, so a merchant needs none of his own."""
@@ -126,7 +127,7 @@ EVENTS: Final[Mapping[str, type[Charge] | type[Operation] | type[Dispute]]] = {
 }
 """Type of an event: what it is about. What became of that is in the data."""
 
-DISPUTE: Final[Mapping[str, Literal["open", "won", "lost"]]] = {"open": "open", "won": "won", "lost": "lost"}
+DISPUTE: Final[Mapping[str, DisputeStatus]] = {"open": "needs_response", "won": "won", "lost": "lost"}
 """Status of a dispute."""
 
 OPERATIONS: Final[Mapping[str, Kind]] = {"capture": Kind.CAPTURE, "cancel": Kind.CANCEL, "refund": Kind.REFUND}

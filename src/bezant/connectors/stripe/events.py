@@ -18,15 +18,14 @@ What is believed of an event:
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
-from bezant.connectors.stripe import mapping, outcomes
+from bezant.connectors.stripe import outcomes
 from bezant.connectors.stripe.mapping import Charge, Dispute, PaymentIntent, Refund
 from bezant.psp.contract import Operation, Outcome, Verdict
-from bezant.psp.notices import DisputeNotice, Notice, Notices, RawEvent
+from bezant.psp.notices import Notice, Notices, RawEvent
 
 REFUNDS_ARE_REFUNDS_SINCE: Final = "2025-03-31"
 
@@ -164,23 +163,7 @@ def _refund_notice(event: _Event, refund: Refund, psp_reference: str | None) -> 
 
 
 def _dispute(event: _Event) -> Notices:
-    dispute = msgspec.json.decode(event.data.object, type=Dispute)
-    name = dispute.id or dispute.charge  # a charge has one dispute, and the oldest events give it no id of its own
-    if name is None or dispute.status not in mapping.DISPUTE:
-        raise outcomes.Unclear(f"the dispute {name} has a status that is not known here: {dispute.status}")
-    details = dispute.evidence_details
-    due_at = dispute.evidence_due_by if details is None else details.due_by
-    return (
-        DisputeNotice(
-            dispute_reference=name,
-            psp_reference=dispute.payment_intent,
-            status=mapping.DISPUTE[dispute.status],
-            amount_minor=outcomes.minor(dispute.amount, dispute.currency),
-            currency=dispute.currency.upper(),
-            reason=dispute.reason,
-            evidence_due_at=datetime.fromtimestamp(due_at, UTC) if due_at else None,
-        ),
-    )
+    return (outcomes.dispute(msgspec.json.decode(event.data.object, type=Dispute)),)
 
 
 def _caused(operation: Operation, outcome: Outcome, cause: str | None) -> Notice:

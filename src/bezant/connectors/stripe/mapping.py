@@ -5,11 +5,12 @@ https://docs.stripe.com/currencies, https://docs.stripe.com/error-handling.
 """
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from bezant.psp.contract import Verdict
+from bezant.psp.notices import DisputeStage, DisputeStatus
 
 
 class ApiError(msgspec.Struct, frozen=True):
@@ -92,6 +93,14 @@ class EvidenceDetails(msgspec.Struct, frozen=True):
     due_by: int | None = None
 
 
+class BalanceTransaction(msgspec.Struct, frozen=True):
+    """What moved on the balance: below zero where money was withdrawn, with its fee. In the balance's currency."""
+
+    amount: int
+    fee: int
+    currency: str
+
+
 class Dispute(msgspec.Struct, frozen=True):
     """A dispute object."""
 
@@ -104,6 +113,7 @@ class Dispute(msgspec.Struct, frozen=True):
     reason: str | None = None
     evidence_details: EvidenceDetails | None = None
     evidence_due_by: int | None = None
+    balance_transactions: tuple[BalanceTransaction, ...] = ()
 
 
 class PaymentIntentSearch(msgspec.Struct, frozen=True):
@@ -148,19 +158,20 @@ REFUND: Final[Mapping[str, Verdict]] = {
     "requires_action": Verdict.PENDING,
 }
 
-DISPUTE: Final[Mapping[str, Literal["inquiry", "open", "under_review", "won", "lost", "closed"]]] = {
-    "warning_needs_response": "inquiry",
-    "warning_under_review": "inquiry",
-    "warning_closed": "closed",
-    "needs_response": "open",
-    "under_review": "under_review",
-    "appeal_needs_response": "open",
-    "appeal_under_review": "under_review",
-    "won": "won",
-    "lost": "lost",
-    "prevented": "closed",
+DISPUTE: Final[Mapping[str, tuple[DisputeStage, DisputeStatus]]] = {
+    "warning_needs_response": ("inquiry", "inquiry"),
+    "warning_under_review": ("inquiry", "under_review"),
+    "warning_closed": ("inquiry", "closed"),
+    "needs_response": ("chargeback", "needs_response"),
+    "under_review": ("chargeback", "under_review"),
+    "appeal_needs_response": ("chargeback", "needs_response"),
+    "appeal_under_review": ("chargeback", "under_review"),
+    "won": ("chargeback", "won"),
+    "lost": ("chargeback", "lost"),
+    "prevented": ("inquiry", "closed"),
 }
-"""A dispute's status. Warnings are inquiries; `prevented` ended before any money was taken."""
+"""A dispute's status. Warnings are inquiries; `prevented` ended before any money was taken. An appeal takes no money a
+second time: what came of it is said by `won` or `lost`."""
 
 NEXT_ACTION_URL: Final[Mapping[str, str]] = {
     "redirect_to_url": "url",

@@ -4,14 +4,16 @@ Pure. Whatever would make an outcome a guess raises `Unclear`: a call's outcome 
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
 from bezant.base.money import EXPONENTS
 from bezant.connectors.stripe import mapping
-from bezant.connectors.stripe.mapping import ApiError, Charge, PaymentIntent, Refund
+from bezant.connectors.stripe.mapping import ApiError, Charge, Dispute, PaymentIntent, Refund
 from bezant.psp.contract import Failure, NextAction, Outcome, PspSilence, Verdict
+from bezant.psp.notices import DisputeNotice
 
 REFERENCE: Final = "bezant_reference"
 """The metadata field of PaymentIntents and refunds that holds our attempt's reference."""
@@ -123,6 +125,29 @@ def refund(refund: Refund, psp_reference: str | None) -> Outcome:
         amount_minor=minor(refund.amount, refund.currency) if verdict is Verdict.APPROVED else None,
         currency=refund.currency.upper(),
         failure=failed if verdict is Verdict.DECLINED else None,
+    )
+
+
+def dispute(dispute: Dispute) -> DisputeNotice:
+    """How a dispute stands."""
+    name = dispute.id or dispute.charge  # a charge has one dispute, and the oldest events give it no id of its own
+    if name is None or dispute.status not in mapping.DISPUTE:
+        raise Unclear(f"the dispute {name} has a status that is not known here: {dispute.status}")
+    details = dispute.evidence_details
+    due_at = dispute.evidence_due_by if details is None else details.due_by
+    stage, status = mapping.DISPUTE[dispute.status]
+    withdrawn = [moved for moved in dispute.balance_transactions if moved.amount < 0 and moved.fee > 0]
+    return DisputeNotice(
+        dispute_reference=name,
+        psp_reference=dispute.payment_intent or dispute.charge,
+        stage=stage,
+        status=status,
+        amount_minor=minor(dispute.amount, dispute.currency),
+        currency=dispute.currency.upper(),
+        reason=dispute.reason,
+        evidence_due_at=datetime.fromtimestamp(due_at, UTC) if due_at else None,
+        fee_minor=minor(withdrawn[0].fee, withdrawn[0].currency) if withdrawn else None,
+        fee_currency=withdrawn[0].currency.upper() if withdrawn else None,
     )
 
 
