@@ -23,9 +23,11 @@ CREATE TABLE report_files (
     format text,
     name text NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
     options jsonb NOT NULL DEFAULT '{}',
-    sha256 bytea NOT NULL CHECK (octet_length(sha256) = 32),
+    -- of the file as it came; known once it is here
+    sha256 bytea CHECK (octet_length(sha256) = 32),
     size_bytes bigint NOT NULL CHECK (size_bytes >= 0),
-    state text NOT NULL CHECK (state IN ('received', 'loading', 'loaded', 'refused')),
+    -- receiving: somebody still sends it
+    state text NOT NULL CHECK (state IN ('receiving', 'received', 'loading', 'loaded', 'refused')),
     refusal text,
     refused_line integer,
     refused_field text,
@@ -34,11 +36,18 @@ CREATE TABLE report_files (
     quarantined integer NOT NULL DEFAULT 0,
     summary jsonb NOT NULL DEFAULT '{}',
     uploaded_by text NOT NULL,
+    -- who receives or loads it, and until when nobody else may
+    lease_owner uuid,
     lease_until timestamptz,
     created_at timestamptz NOT NULL,
     loaded_at timestamptz,
     CONSTRAINT report_files_psp CHECK ((source = 'psp') = (psp IS NOT null)),
-    CONSTRAINT report_files_refused CHECK ((state = 'refused') = (refusal IS NOT null))
+    CONSTRAINT report_files_refused CHECK ((state = 'refused') = (refusal IS NOT null)),
+    CONSTRAINT report_files_received CHECK ((state = 'receiving') = (sha256 IS null)),
+    CONSTRAINT report_files_leased CHECK (
+        (state IN ('receiving', 'loading')) = (lease_until IS NOT null)
+        AND (lease_until IS null) = (lease_owner IS null)
+    )
 );
 
 -- Each file once; one that was refused may come again.
@@ -47,7 +56,8 @@ CREATE UNIQUE INDEX report_files_once ON report_files (sha256) WHERE state <> 'r
 CREATE UNIQUE INDEX report_files_one_loading ON report_files (
     source, psp, psp_account_id
 ) NULLS NOT DISTINCT WHERE state = 'loading';
-CREATE INDEX report_files_to_load ON report_files (created_at) WHERE state IN ('received', 'loading');
+CREATE INDEX report_files_to_load ON report_files (created_at) WHERE state IN ('receiving', 'received', 'loading');
+CREATE INDEX report_files_by_name ON report_files (name);
 
 -- The file as it came, in pieces, each compressed (zlib).
 CREATE TABLE report_file_parts (
@@ -56,6 +66,34 @@ CREATE TABLE report_file_parts (
     body bytea NOT NULL,
     PRIMARY KEY (file_id, part)
 );
+
+-- It is compressed: trying once more costs and gains nothing.
+ALTER TABLE report_file_parts ALTER COLUMN body SET STORAGE EXTERNAL;
+
+CREATE FUNCTION refuse_change_of_file() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'a file that came is kept as it came'
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'report_files_are_kept';
+END
+$$;
+
+CREATE FUNCTION refuse_loss_of_file() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (
+        SELECT 1 FROM report_files AS f WHERE f.id = OLD.file_id AND f.state <> 'receiving'
+    ) THEN
+        RAISE EXCEPTION 'a file that came is kept'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'report_files_are_kept';
+    END IF;
+    RETURN OLD;
+END
+$$;
+
+CREATE TRIGGER report_file_parts_never_change BEFORE UPDATE OR TRUNCATE ON report_file_parts
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_file();
+-- Only what was never sent to its end may go again.
+CREATE TRIGGER report_file_parts_are_kept BEFORE DELETE ON report_file_parts
+FOR EACH ROW EXECUTE FUNCTION refuse_loss_of_file();
 
 CREATE TABLE quarantined_lines (
     file_id uuid NOT NULL REFERENCES report_files (id),
@@ -102,6 +140,9 @@ CREATE TABLE open_lines (
     file_id uuid NOT NULL
 );
 
+-- A file that is refused takes its lines with it.
+CREATE INDEX open_lines_of_file ON open_lines (file_id);
+
 -- What a PSP sends to the bank. A payout below zero is taken from the bank.
 CREATE TABLE psp_payouts (
     id uuid PRIMARY KEY,
@@ -147,6 +188,8 @@ CREATE TABLE open_bank_lines (
     -- booked as suspense once its time was up
     in_suspense boolean NOT NULL DEFAULT false
 );
+
+CREATE INDEX open_bank_lines_of_file ON open_bank_lines (file_id);
 
 -- Facts of the ledger that a PSP must still report: a capture, a refund, a refund that failed, a dispute opened or won.
 -- `id` is the journal's; `amount_minor` as the PSP's balance should move.
