@@ -60,6 +60,20 @@ async def test_broker_that_freezes_or_dies_is_said_to_be_away_and_gets_everythin
         assert names_of(await wire.receive(120)) == said(batch)
 
 
+async def test_line_that_has_gone_silent_is_a_failure_and_ends_nothing_else(broker: RabbitMq) -> None:
+    """The client itself gives up a line without heartbeats: that is no end of the task that publishes."""
+    async with rabbitmq_wire(f"{broker.url}?heartbeat=1") as wire:
+        batch = in_turn(keys(5), 2)
+        await wire.sink.publish(batch[:5])
+        broker.node.pause()
+        for _ in range(2):
+            with pytest.raises(SinkUnavailable):
+                await wire.sink.publish(batch[5:])
+        broker.node.resume()
+        await insist(wire.sink, batch[5:])
+        assert names_of(await wire.receive(10)) == said(batch)
+
+
 async def test_event_that_a_full_queue_refuses_is_not_passed_by_a_later_one_of_its_key(
     brokers: Services, channel: AbstractChannel
 ) -> None:

@@ -59,6 +59,12 @@ class RabbitMqSink:
             if line is not None and line.is_closed:
                 self._discard(line)
             raise SinkUnavailable(str(error) or type(error).__name__) from error
+        except asyncio.CancelledError as error:
+            self._discard(line)
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise SinkUnavailable("the connection was lost") from error  # the client's word for a line gone silent
         except BaseException:
             self._discard(line)
             raise
@@ -71,6 +77,7 @@ class RabbitMqSink:
     async def _connected(self) -> "_Line":
         async with self._connecting:
             if self._line is None or self._line.is_closed:
+                self._discard(self._line)
                 try:
                     connection = await aio_pika.connect(self._url, timeout=_CONNECT_TIMEOUT_S)
                 except TimeoutError as error:
