@@ -17,10 +17,9 @@ from rich.table import Column, Table
 
 from bezant.app import CONNECTORS
 from bezant.audit.record import By
-from bezant.base.db import Database
 from bezant.base.errors import OperatorError
 from bezant.base.sealed import Sealer
-from bezant.commands.start import actor, current_database, load_settings, run
+from bezant.commands.start import actor, command_database, load_settings, run_on
 from bezant.psp.account_secrets import WEBHOOK_FIELD, AccountSecrets, fields_of
 from bezant.psp.contract import Manifest
 from bezant.psp.desk import AccountDesk, AccountView
@@ -150,16 +149,8 @@ def close_account(name: Name, reason: Reason, json: Json = False) -> None:
 def _at_desk(work: Callable[[AccountDesk], Awaitable[T]]) -> T:
     settings = load_settings()
     sealer = Sealer(settings.master_keys())
-    database = Database(current_database(settings), connections_max=1, application="bezant command")
-
-    async def connected() -> T:
-        await database.open()
-        try:
-            return await work(AccountDesk(database, CONNECTORS, sealer))
-        finally:
-            await database.close()
-
-    return run(connected())
+    database = command_database(settings)
+    return run_on(database, lambda: work(AccountDesk(database, CONNECTORS, sealer)))
 
 
 def _secrets(manifest: Manifest, source: Path | None, *, with_webhooks: bool) -> dict[str, str]:

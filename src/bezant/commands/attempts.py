@@ -11,9 +11,9 @@ from rich.table import Column, Table
 
 from bezant.app import Services, create_services
 from bezant.base import ids
-from bezant.base.errors import ApiError, OperatorError
+from bezant.base.errors import OperatorError
 from bezant.base.money import major_text
-from bezant.commands.start import actor, current_database, load_settings, run
+from bezant.commands.start import actor, current_database, load_settings, run_on
 from bezant.idempotency.claims import Reply
 from bezant.payments.resolve import AttemptView, ResolveAttempt
 
@@ -71,22 +71,11 @@ def resolve_attempt(
 
 
 def _with_services(work: Callable[[Services], Awaitable[T]]) -> T:
-    """Work on the services with the database open and no job running; a refusal is one clear line."""
+    """Work on the services with the database open and no job running."""
     settings = load_settings()
     current_database(settings)
     services = create_services(settings)
-
-    async def connected() -> T:
-        await services.database.open()
-        try:
-            return await work(services)
-        finally:
-            await services.database.close()
-
-    try:
-        return run(connected())
-    except ApiError as refusal:
-        raise OperatorError(refusal.detail) from refusal
+    return run_on(services.database, lambda: work(services))
 
 
 def _print(found: list[AttemptView]) -> None:

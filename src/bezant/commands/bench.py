@@ -1,4 +1,4 @@
-"""`bezant bench payments|ledger|webhooks`."""
+"""`bezant bench payments|ledger|webhooks|relay`."""
 
 from typing import Annotated
 

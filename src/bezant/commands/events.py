@@ -14,7 +14,7 @@ from bezant.base import ids
 from bezant.base.config import Settings
 from bezant.base.db import Database
 from bezant.base.errors import OperatorError
-from bezant.commands.start import current_database, load_settings, run
+from bezant.commands.start import command_database, load_settings, run_on
 from bezant.outbox import replay as again
 from bezant.outbox.status import COUNT_MAX, CursorView, SinkView, by_sink, cursors
 from bezant.sinks.configured import configured_sinks
@@ -32,17 +32,8 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
     """Show how far each sink has been told, what waits, and why."""
-
-    async def look() -> list[CursorView]:
-        database = Database(current_url, connections_max=1)
-        await database.open()
-        try:
-            return await cursors(database)
-        finally:
-            await database.close()
-
-    current_url = current_database(load_settings())
-    found = run(look())
+    database = command_database(load_settings())
+    found = run_on(database, lambda: cursors(database))
     if json:
         typer.echo(msgspec.json.encode(found if shards else by_sink(found)))
     elif not found:
@@ -74,17 +65,16 @@ def replay(
         merchant_id=merchant_id,
     )
     settings = load_settings()
-    done = run(_replay(settings, current_database(settings), sink, wanted))
+    database = command_database(settings)
+    done = run_on(database, lambda: _replay(settings, database, sink, wanted))
     Console(stderr=True).print(f"{done.sent:,} events were sent to {sink} again.")
 
 
-async def _replay(settings: Settings, url: str, name: str, wanted: again.Wanted) -> again.Progress:
-    database = Database(url, connections_max=1)
+async def _replay(settings: Settings, database: Database, name: str, wanted: again.Wanted) -> again.Progress:
     to_endpoints = FanOut(database, again=True)
     found: dict[str, Sink] = {sink.name: sink for sink in (*configured_sinks(settings), to_endpoints)}
     if (sink := found.get(name)) is None:
         raise OperatorError(f"There is no sink {name!r}; there are {', '.join(found)}, by BEZANT_SINK_* more.")
-    await database.open()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
         task = bar.add_task(f"to {name}", total=None)
@@ -102,7 +92,6 @@ async def _replay(settings: Settings, url: str, name: str, wanted: again.Wanted)
             ) from error
         finally:
             await sink.close()
-            await database.close()
 
 
 def _time(option: str, text: str) -> datetime:

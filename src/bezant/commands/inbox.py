@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from bezant.base.db import Database
-from bezant.base.errors import ApiError, OperatorError
-from bezant.commands.start import current_database, load_settings, run
+from bezant.base.errors import OperatorError
+from bezant.commands.start import command_database, load_settings, run_on
 from bezant.inbox.records import InboxEventView, InboxFilter, Records
 from bezant.inbox.rules import Status
 
@@ -89,20 +88,8 @@ def retry_events(
 
 
 def _with_records(work: Callable[[Records], Awaitable[T]]) -> T:
-    """Work on the records; a refusal is one clear line."""
-    database = Database(current_database(load_settings()), connections_max=1, application="bezant command")
-
-    async def connected() -> T:
-        await database.open()
-        try:
-            return await work(Records(database))
-        finally:
-            await database.close()
-
-    try:
-        return run(connected())
-    except ApiError as refusal:
-        raise OperatorError(refusal.detail) from refusal
+    database = command_database(load_settings())
+    return run_on(database, lambda: work(Records(database)))
 
 
 def _utc(time: datetime | None) -> datetime | None:

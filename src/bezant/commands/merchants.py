@@ -11,9 +11,8 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from bezant.app import CONNECTORS
-from bezant.base.db import Database
 from bezant.base.errors import OperatorError
-from bezant.commands.start import current_database, load_settings, run
+from bezant.commands.start import command_database, load_settings, run_on
 from bezant.merchants.service import Merchants
 
 T = TypeVar("T")
@@ -109,16 +108,8 @@ def _set_status(merchant: str, status: Literal["active", "suspended", "closed"])
 
 def _with_merchants(work: Callable[[Merchants], Awaitable[T]]) -> T:
     settings = load_settings()
-    database = Database(current_database(settings), connections_max=1, application="bezant command")
-
-    async def connected() -> T:
-        await database.open()
-        try:
-            return await work(Merchants(database, settings.rate_limit_per_s))
-        finally:
-            await database.close()
-
-    return run(connected())
+    database = command_database(settings)
+    return run_on(database, lambda: work(Merchants(database, settings.rate_limit_per_s)))
 
 
 def _print(created: msgspec.Struct, as_json: bool) -> None:

@@ -17,7 +17,7 @@ from bezant.base.errors import OperatorError
 from bezant.base.failpoints import arm
 from bezant.base.master_key import NOTICED_WITHIN_S, add_kept_key, age_s, drop_former_kept_keys
 from bezant.base.sealed import Sealer
-from bezant.commands.start import actor, current_database, load_settings, run
+from bezant.commands.start import actor, command_database, load_settings, run_on
 from bezant.sealing.rotate import Rotated, SealedRows, audit_key_change, rotate, sealed_rows
 
 T = TypeVar("T")
@@ -117,16 +117,8 @@ def forget_former_key(reason: Reason = "the former master key is not needed any 
 
 
 def _with_database(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
-    database = Database(current_database(settings), connections_max=1, application="bezant command")
-
-    async def connected() -> T:
-        await database.open()
-        try:
-            return await work(database)
-        finally:
-            await database.close()
-
-    return run(connected())
+    database = command_database(settings)
+    return run_on(database, lambda: work(database))
 
 
 def _missing(found: Sequence[SealedRows]) -> str:

@@ -3,13 +3,13 @@
 import asyncio
 import os
 import pwd
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from bezant.base import log
 from bezant.base.config import Settings
-from bezant.base.db import DatabaseError
-from bezant.base.errors import OperatorError
+from bezant.base.db import Database, DatabaseError
+from bezant.base.errors import ApiError, OperatorError
 from bezant.base.migrate import require_current
 from bezant.base.postgres import database_url
 
@@ -39,9 +39,29 @@ def actor() -> str:
         return f"os:{uid}"
 
 
+def command_database(settings: Settings) -> Database:
+    """The database in use as one command needs it, not open yet. Refuses an older or a newer schema."""
+    return Database(current_database(settings), connections_max=1, application="bezant command")
+
+
+def run_on(database: Database, work: Callable[[], Awaitable[T]]) -> T:
+    """Run a command's work while its database is open."""
+
+    async def opened() -> T:
+        await database.open()
+        try:
+            return await work()
+        finally:
+            await database.close()
+
+    return run(opened())
+
+
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's work; what the database refuses is the operator's to read, without a traceback."""
+    """Run a command's work; what is refused is one clear line for the operator, without a traceback."""
     try:
         return asyncio.run(work)
+    except ApiError as refusal:
+        raise OperatorError(refusal.detail) from refusal
     except DatabaseError as error:
         raise OperatorError(f"The database refused: {error}") from error
