@@ -13,7 +13,7 @@ from bezant_simulator.behaviours import Behaviour, Fault, of_authorization, of_o
 from bezant_simulator.book import Request
 from bezant_simulator.decisions import new_id
 from bezant_simulator.keys import KEY_LENGTH_MAX, KeyConflict, StoredAnswer, fingerprint
-from bezant_simulator.model import Charge, Delivery, Kind, Operation, Stage
+from bezant_simulator.model import Charge, Delivery, Kind, Stage
 from bezant_simulator.wire import CreateCharge, Modify, Reply
 from bezant_simulator.world import World
 
@@ -54,7 +54,7 @@ class Told(msgspec.Struct, frozen=True):
 
 
 Answer = Reply | Fault | Later | Told
-Perform = Callable[[float], tuple[Charge, Operation, Reply]]
+Perform = Callable[[float], tuple[Charge, Delivery, Reply]]
 
 _KINDS: Final = {"capture": Kind.CAPTURE, "cancel": Kind.CANCEL, "refunds": Kind.REFUND}
 _CARD_NUMBER: Final = re.compile(r"(?:\d[ -]?){12,18}\d")
@@ -64,10 +64,8 @@ _decode_modify: Final = msgspec.json.Decoder(Modify).decode
 
 def answer(world: World, request: HttpRequest) -> Answer:
     """The answer to a call below /v1."""
-    if world.settings.outage is not None:
-        return Fault(world.settings.outage)
-    if not (request.authorization or "").startswith("Bearer sim_"):
-        return wire.error_reply(401, "authentication_error", "invalid_key", "Send 'Authorization: Bearer sim_...'.")
+    if (unheard := not_heard(world, request)) is not None:
+        return unheard
     parts = request.path.split("/")[2:]
     try:
         match request.method, parts:
@@ -81,25 +79,32 @@ def answer(world: World, request: HttpRequest) -> Answer:
                 return _find(world, request, operations=what == "operations")
             case "GET", ["operations", operation_id]:
                 return _show_operation(world, operation_id)
-            case "GET", ["disputes", dispute_id]:
-                return _show_dispute(world, dispute_id)
             case _:
                 return wire.error_reply(404, "api_error", "unknown_path", "There is nothing here.")
     except msgspec.ValidationError as error:
-        return _invalid("invalid_request", str(error))
+        return invalid("invalid_request", str(error))
     except msgspec.DecodeError as error:
-        return _invalid("invalid_json", str(error))
+        return invalid("invalid_json", str(error))
+
+
+def not_heard(world: World, request: HttpRequest) -> Answer | None:
+    """What a call gets that is not looked at: in an outage, or without a key."""
+    if world.settings.outage is not None:
+        return Fault(world.settings.outage)
+    if not (request.authorization or "").startswith("Bearer sim_"):
+        return wire.error_reply(401, "authentication_error", "invalid_key", "Send 'Authorization: Bearer sim_...'.")
+    return None
 
 
 def _create(world: World, request: HttpRequest) -> Answer:
     body = _decode_create(request.body)
     if _CARD_NUMBER.search(body.payment_method):
-        return _invalid("card_data_refused", "Card numbers are not accepted here; send a payment method's name.")
+        return invalid("card_data_refused", "Card numbers are not accepted here; send a payment method's name.")
     behaviour = of_authorization(body.payment_method, body.metadata)
     if behaviour is None:
         return wire.error_reply(422, "refused", "unknown_payment_method", "There is no such payment method.")
 
-    def perform(now: float) -> tuple[Charge, Operation, Reply]:
+    def perform(now: float) -> tuple[Charge, Delivery, Reply]:
         charge = Charge(
             id=new_id("ch"),
             reference=body.reference,
@@ -118,20 +123,20 @@ def _create(world: World, request: HttpRequest) -> Answer:
         world.book.authorize(charge, behaviour, _request(world, request, body, now))
         first = charge.operations[0]
         if charge.stage is Stage.REFUSED and first.refusal:
-            return charge, first, wire.refused(first.refusal, charge, first)
-        return charge, first, Reply(201, wire.encode(wire.charge_view(charge, request.base_url)))
+            return charge, first.delivery, wire.refused(first.refusal, charge, first)
+        return charge, first.delivery, Reply(201, wire.encode(wire.charge_view(charge, request.base_url)))
 
-    return _once(world, request, body, behaviour, perform)
+    return once(world, request, body, behaviour, perform)
 
 
 def _modify(world: World, request: HttpRequest, charge_id: str, kind: Kind) -> Answer:
     body = _decode_modify(request.body)
     charge = world.book.charge(charge_id, world.now())
     if charge is None:
-        return _unknown("unknown_charge", "There is no such charge.")
+        return unknown("unknown_charge", "There is no such charge.")
     behaviour = of_operation(kind, charge.payment_method, body.metadata, charge.metadata)
 
-    def perform(now: float) -> tuple[Charge, Operation, Reply]:
+    def perform(now: float) -> tuple[Charge, Delivery, Reply]:
         current = world.book.charge(charge_id, now) or charge
         asked = _request(world, request, body, now)
         match kind:
@@ -142,17 +147,17 @@ def _modify(world: World, request: HttpRequest, charge_id: str, kind: Kind) -> A
             case _:
                 operation = world.book.cancel(current, behaviour, asked)
         if operation.refusal is not None and operation.decides_at is None:
-            return current, operation, wire.refused(operation.refusal, current, operation)
-        return current, operation, Reply(201, wire.encode(wire.operation_view(current, operation)))
+            return current, operation.delivery, wire.refused(operation.refusal, current, operation)
+        return current, operation.delivery, Reply(201, wire.encode(wire.operation_view(current, operation)))
 
-    return _once(world, request, body, behaviour, perform)
+    return once(world, request, body, behaviour, perform)
 
 
-def _once(world: World, request: HttpRequest, body: msgspec.Struct, behaviour: Behaviour, perform: Perform) -> Answer:
+def once(world: World, request: HttpRequest, body: msgspec.Struct, behaviour: Behaviour, perform: Perform) -> Answer:
     """Executes under the idempotency key: at most once, with the fault that the behaviour asks for."""
     key = request.idempotency_key
     if key is not None and not (0 < len(key) <= KEY_LENGTH_MAX):
-        return _invalid("invalid_idempotency_key", "Idempotency-Key takes 1 to 255 characters.")
+        return invalid("invalid_idempotency_key", "Idempotency-Key takes 1 to 255 characters.")
     mark = fingerprint(request.path, body)
     if key is not None:
         try:
@@ -166,11 +171,11 @@ def _once(world: World, request: HttpRequest, body: msgspec.Struct, behaviour: B
 
     def execute() -> Answer:
         now = world.now()
-        charge, operation, reply = perform(now)
+        charge, delivery, reply = perform(now)
         stored = None if key is None else StoredAnswer(key, mark, reply.status, reply.body.decode(), now)
         events = world.keep(charge, stored)
         answer = behaviour.fault if behaviour.fault is not None and behaviour.executes else reply
-        return Told([event.id for event in events], answer) if operation.delivery is Delivery.FIRST else answer
+        return Told([event.id for event in events], answer) if delivery is Delivery.FIRST else answer
 
     if not behaviour.delay_s:
         return execute()
@@ -191,29 +196,22 @@ def _request(world: World, request: HttpRequest, body: CreateCharge | Modify, no
 def _show_charge(world: World, request: HttpRequest, charge_id: str) -> Reply:
     charge = world.book.charge(charge_id, world.now())
     if charge is None:
-        return _unknown("unknown_charge", "There is no such charge.")
+        return unknown("unknown_charge", "There is no such charge.")
     return Reply(200, wire.encode(wire.charge_view(charge, request.base_url)))
 
 
 def _show_operation(world: World, operation_id: str) -> Reply:
     found = world.book.operation(operation_id, world.now())
     if found is None:
-        return _unknown("unknown_operation", "There is no such operation.")
+        return unknown("unknown_operation", "There is no such operation.")
     return Reply(200, wire.encode(wire.operation_view(*found)))
-
-
-def _show_dispute(world: World, dispute_id: str) -> Reply:
-    found = world.book.dispute(dispute_id, world.now())
-    if found is None:
-        return _unknown("unknown_dispute", "There is no such dispute.")
-    return Reply(200, wire.encode(wire.dispute_view(*found)))
 
 
 def _find(world: World, request: HttpRequest, *, operations: bool) -> Reply:
     """What carries the caller's reference, as an index would show it: with the visibility lag."""
     reference = request.parameter("reference")
     if reference is None:
-        return _invalid("invalid_request", "Say which reference to look for.")
+        return invalid("invalid_request", "Say which reference to look for.")
     now = world.now()
     found = [
         (charge, operation)
@@ -230,12 +228,14 @@ def _key_conflict(*, in_flight: bool) -> Reply:
     if in_flight:
         message = "A request with this Idempotency-Key is still being worked on."
         return wire.error_reply(HTTPStatus.CONFLICT, "idempotency_error", "key_in_flight", message)
-    return _invalid("key_reused", "This Idempotency-Key was used with another request.", "idempotency_error")
+    return invalid("key_reused", "This Idempotency-Key was used with another request.", "idempotency_error")
 
 
-def _invalid(code: str, message: str, error_type: str = "invalid_request") -> Reply:
+def invalid(code: str, message: str, error_type: str = "invalid_request") -> Reply:
+    """A request that says something wrong."""
     return wire.error_reply(HTTPStatus.BAD_REQUEST, error_type, code, message)
 
 
-def _unknown(code: str, message: str) -> Reply:
+def unknown(code: str, message: str) -> Reply:
+    """A request about something that is not there."""
     return wire.error_reply(HTTPStatus.NOT_FOUND, "invalid_request", code, message)

@@ -147,7 +147,12 @@ def of_operation(kind: Kind, payment_method: str, *metadata: Mapping[str, str]) 
     return _delivered(behaviour, delivery)
 
 
-def _words(table: Mapping[str, T], kind: Kind, *metadata: Mapping[str, str]) -> Iterator[T]:
+def of_dispute(verb: str, metadata: Mapping[str, str]) -> Behaviour:
+    """What an answer to a dispute does: the first word for `evidence` or `accept` in the charge's metadata."""
+    return next(_words(_LATER_WORDS, verb, metadata), APPROVE)
+
+
+def _words(table: Mapping[str, T], kind: str, *metadata: Mapping[str, str]) -> Iterator[T]:
     """What the table says of each word that is meant for `kind`."""
     for words in metadata:
         for item in words.get("simulate", "").split():

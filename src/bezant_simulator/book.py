@@ -10,9 +10,13 @@ from typing import Protocol
 
 import msgspec
 
+from bezant_simulator import disputes
 from bezant_simulator.behaviours import FAILED, Behaviour, Decision, of_operation
-from bezant_simulator.decisions import due_at, new_id, open_dispute, refused, reverse, settle
+from bezant_simulator.decisions import due_at, new_id, refused, reverse, settle
+from bezant_simulator.disputes import Claim, Step
 from bezant_simulator.model import (
+    ANSWERABLE,
+    OPEN,
     Charge,
     Delivery,
     Dispute,
@@ -191,23 +195,28 @@ class Book:
             refusal = refusal or refused("over_refund", "The amount is above what is left to refund.")
         return self._perform(charge, operation, refusal, behaviour, request)
 
-    def open_dispute(
-        self, charge: Charge, amount: int, reason: str, fate: DisputeStatus, now: float, *, by_itself: bool
-    ) -> Dispute:
-        """A dispute of what was captured, even where it was refunded; decided by the clock or by `close_dispute`."""
-        decides_at = now + self._watcher.delay_s() if by_itself and fate is not DisputeStatus.OPEN else None
-        dispute = open_dispute(charge, amount, reason, fate, now, decides_at)
+    def open_dispute(self, charge: Charge, claim: Claim, now: float) -> Dispute:
+        """A dispute of what was captured, even where it was refunded."""
+        dispute = disputes.begin(charge, claim, now)
         self._by_part[dispute.id] = charge.id
+        self._let_fate_decide(dispute, now)
         self._watcher.tell(charge, dispute, now)
         return dispute
 
-    def close_dispute(self, charge: Charge, dispute: Dispute, status: DisputeStatus, now: float) -> bool:
-        """Decides a dispute; False where it was decided before."""
-        if dispute.status is not DisputeStatus.OPEN:
+    def move_dispute(self, charge: Charge, dispute: Dispute, step: Step, now: float) -> bool:
+        """Takes a dispute a step on; False where it does not stand where that step begins."""
+        before = dispute.changes
+        if not step(dispute, now):
             return False
-        dispute.status, dispute.decides_at = status, None
-        self._watcher.tell(charge, dispute, now)
+        self._let_fate_decide(dispute, now)
+        if dispute.changes > before:
+            self._watcher.tell(charge, dispute, now)
         return True
+
+    def _let_fate_decide(self, dispute: Dispute, now: float) -> None:
+        is_awaited = dispute.after_evidence and dispute.status in ANSWERABLE
+        if dispute.is_decided_by_fate and dispute.status in OPEN and not is_awaited:
+            dispute.decides_at = now + self._watcher.delay_s()
 
     def _perform(
         self, charge: Charge, operation: Operation, refusal: Refusal | None, behaviour: Behaviour, request: Request
@@ -263,16 +272,19 @@ class Book:
             if operation.decides_at == at:
                 return self._settle(charge, operation, at)
             if operation.reverses_at == at:
-                reverse(charge, operation)
+                reverse(charge, operation, at)
                 return self._watcher.tell(charge, operation, at)
         for dispute in charge.disputes:
             if dispute.decides_at == at:
-                self.close_dispute(charge, dispute, dispute.fate, at)
+                self.move_dispute(charge, dispute, disputes.BY_FATE[dispute.fate], at)
+                return None
+            if dispute.evidence_due == at and dispute.status in ANSWERABLE:
+                self.move_dispute(charge, dispute, disputes.expire, at)
                 return None
         charge.dispute_at = None
         if charge.refundable > 0:
-            fate = charge.fate or DisputeStatus.OPEN
-            self.open_dispute(charge, charge.refundable, "fraudulent", fate, at, by_itself=True)
+            fate = charge.fate or DisputeStatus.NEEDS_RESPONSE
+            self.open_dispute(charge, Claim(amount=charge.refundable, fate=fate), at)
         return None
 
     def _index(self, charge: Charge, operation: Operation) -> None:

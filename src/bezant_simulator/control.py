@@ -12,7 +12,7 @@ import msgspec
 from bezant_simulator import dashboard, wire
 from bezant_simulator.api import HttpRequest
 from bezant_simulator.courier import Sent
-from bezant_simulator.model import Charge, Delivery, Dispute, DisputeStatus, Kind, OperationStatus
+from bezant_simulator.model import Charge, Delivery, Dispute, DisputeStage, DisputeStatus, Kind, OperationStatus
 from bezant_simulator.settings import Settings
 from bezant_simulator.wire import Reply, rfc3339
 from bezant_simulator.world import World
@@ -35,7 +35,9 @@ class DisputeFact(msgspec.Struct):
 
     id: str
     status: DisputeStatus
+    stage: DisputeStage
     amount: int
+    currency: str
     reason: str
     at: str
 
@@ -161,8 +163,12 @@ def _balances(world: World) -> list[Balance]:
         of = found.setdefault(charge.currency, Balance(charge.currency))
         of.captured += charge.amount_captured
         of.refunded += charge.amount_refunded
-        of.disputed += charge.disputed(DisputeStatus.OPEN)
-        of.lost += charge.disputed(DisputeStatus.LOST)
+        for dispute in charge.disputes:
+            currency = dispute.currency or charge.currency
+            taken = found.setdefault(currency, Balance(currency))
+            taken.disputed += dispute.amount if dispute.is_held else 0
+            taken.lost += dispute.amount if dispute.is_lost else 0
+    for of in found.values():
         of.balance = of.captured - of.refunded - of.disputed - of.lost
     return list(found.values())
 
@@ -211,11 +217,19 @@ def _fact(charge: Charge) -> ChargeFact:
         amount_released=charge.amount_released,
         payment_reference=charge.payment_reference,
         status=wire.status_word(charge),
-        amount_disputed=charge.disputed(DisputeStatus.OPEN),
-        amount_lost=charge.disputed(DisputeStatus.LOST),
-        disputes=[_dispute_fact(dispute) for dispute in charge.disputes],
+        amount_disputed=charge.amount_disputed,
+        amount_lost=charge.amount_lost,
+        disputes=[_dispute_fact(charge, dispute) for dispute in charge.disputes],
     )
 
 
-def _dispute_fact(dispute: Dispute) -> DisputeFact:
-    return DisputeFact(dispute.id, dispute.status, dispute.amount, dispute.reason, rfc3339(dispute.opened))
+def _dispute_fact(charge: Charge, dispute: Dispute) -> DisputeFact:
+    return DisputeFact(
+        id=dispute.id,
+        status=dispute.status,
+        stage=dispute.stage,
+        amount=dispute.amount,
+        currency=dispute.currency or charge.currency,
+        reason=dispute.reason,
+        at=rfc3339(dispute.opened),
+    )

@@ -2,9 +2,12 @@
 
 POST /_simulator/charges/{id}/refund, /capture, /cancel: `{"amount"?, "final"?, "simulate"?}`, where `simulate` holds
 words as in metadata, e.g. `refund:fails_later`; what is not allowed leaves nothing behind. POST
-/_simulator/charges/{id}/dispute: `{"amount"?, "reason"?, "fate"?}`; with `fate` it decides itself. POST
-/_simulator/disputes/{id}/win and /lose. POST /_simulator/events: `{"type", "data"}`, an event of any kind. POST
-/_simulator/events/{id}/redeliver.
+/_simulator/events: `{"type", "data"}`, an event of any kind. POST /_simulator/events/{id}/redeliver.
+
+POST /_simulator/charges/{id}/dispute: `{"amount"?, "currency"?, "reason"?, "inquiry"?, "fate"?, "after_evidence"?,
+"evidence_s"?, "beyond"?}`. With the `fate` "won" or "lost" it decides itself, some time after it was opened or after
+evidence was submitted; `beyond` allows more than was captured. POST /_simulator/disputes/{id}/win, /lose, /escalate (an
+inquiry), /review, /expire, /reopen (one that was won).
 """
 
 from typing import Annotated, Final
@@ -15,9 +18,10 @@ from bezant_simulator import wire
 from bezant_simulator.api import HttpRequest
 from bezant_simulator.behaviours import of_operation
 from bezant_simulator.book import Request
+from bezant_simulator.disputes import STEPS, Claim, Step
 from bezant_simulator.events import custom_event
-from bezant_simulator.model import Charge, DisputeStatus, Kind
-from bezant_simulator.wire import Amount, Reply
+from bezant_simulator.model import EVIDENCE_S, DisputeStatus, Kind
+from bezant_simulator.wire import Amount, Currency, Reply
 from bezant_simulator.world import World
 
 _KINDS: Final = {"refund": Kind.REFUND, "capture": Kind.CAPTURE, "cancel": Kind.CANCEL}
@@ -31,8 +35,13 @@ class _Operation(msgspec.Struct, forbid_unknown_fields=True):
 
 class _Dispute(msgspec.Struct, forbid_unknown_fields=True):
     amount: Amount | None = None
-    reason: str = "fraudulent"
-    fate: DisputeStatus = DisputeStatus.OPEN
+    currency: Currency | None = None
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] = "fraudulent"
+    inquiry: bool = False
+    fate: DisputeStatus = DisputeStatus.NEEDS_RESPONSE
+    after_evidence: bool = False
+    evidence_s: Annotated[float, msgspec.Meta(gt=0, le=365 * 24 * 3600)] = EVIDENCE_S
+    beyond: bool = False
 
 
 class _Event(msgspec.Struct, forbid_unknown_fields=True):
@@ -47,8 +56,8 @@ def answer(world: World, request: HttpRequest, parts: list[str]) -> Reply:
             return _operate(world, request, charge_id, _KINDS[verb])
         case ["charges", charge_id, "dispute"]:
             return _dispute(world, request, charge_id)
-        case ["disputes", dispute_id, ("win" | "lose") as verb]:
-            return _decide(world, dispute_id, DisputeStatus.WON if verb == "win" else DisputeStatus.LOST)
+        case ["disputes", dispute_id, verb] if verb in STEPS:
+            return _take(world, dispute_id, STEPS[verb])
         case ["events"]:
             wanted = msgspec.json.decode(request.body, type=_Event)
             event = custom_event(wanted.type, wanted.data, world.now())
@@ -92,25 +101,31 @@ def _dispute(world: World, request: HttpRequest, charge_id: str) -> Reply:
     charge = world.book.charge(charge_id, now)
     if charge is None:
         return nothing_here()
-    amount = wanted.amount or _undisputed(charge)
-    if not 0 < amount <= _undisputed(charge):
+    is_foreign = wanted.currency not in (None, charge.currency)
+    amount = wanted.amount or (0 if is_foreign else charge.undisputed)
+    is_within = wanted.beyond or is_foreign or amount <= charge.undisputed
+    if not (amount and charge.amount_captured and is_within):
         return wire.error_reply(422, "refused", "not_disputable", "No more can be disputed than was captured.")
-    dispute = world.book.open_dispute(charge, amount, wanted.reason, wanted.fate, now, by_itself=True)
+    claim = Claim(
+        amount=amount,
+        reason=wanted.reason,
+        fate=wanted.fate,
+        currency=wanted.currency,
+        is_inquiry=wanted.inquiry,
+        after_evidence=wanted.after_evidence,
+        evidence_s=wanted.evidence_s,
+    )
+    dispute = world.book.open_dispute(charge, claim, now)
     world.keep(charge)
     return Reply(201, wire.encode(wire.dispute_view(charge, dispute)))
 
 
-def _undisputed(charge: Charge) -> int:
-    """A bank may take back what was refunded as well."""
-    return charge.amount_captured - charge.disputed(DisputeStatus.OPEN) - charge.disputed(DisputeStatus.LOST)
-
-
-def _decide(world: World, dispute_id: str, status: DisputeStatus) -> Reply:
+def _take(world: World, dispute_id: str, step: Step) -> Reply:
     now = world.now()
     found = world.book.dispute(dispute_id, now)
     if found is None:
         return nothing_here()
-    if not world.book.close_dispute(*found, status, now):
-        return wire.error_reply(409, "refused", "already_decided", "This dispute was decided before.")
+    if not world.book.move_dispute(*found, step, now):
+        return wire.error_reply(409, "refused", "not_possible", f"This dispute is {found[1].status}.")
     world.keep(found[0])
     return Reply(200, wire.encode(wire.dispute_view(*found)))

@@ -1,11 +1,9 @@
-"""What a decision does to a charge: its amounts, its stage, its disputes. Pure functions over the charge."""
+"""What a decision does to a charge: its amounts and its stage. Pure functions over the charge."""
 
 import secrets
 
 from bezant_simulator.behaviours import FAILED, Decision, of_operation
-from bezant_simulator.model import Charge, Dispute, DisputeStatus, Kind, Operation, OperationStatus, Refusal, Stage
-
-EVIDENCE_S = 7 * 24 * 3600.0
+from bezant_simulator.model import ANSWERABLE, Charge, Kind, Operation, OperationStatus, Refusal, Stage
 
 
 def new_id(prefix: str) -> str:
@@ -34,39 +32,23 @@ def settle(charge: Charge, operation: Operation, now: float) -> None:
                 _capture_at_once(charge, operation, now)
         case Kind.CAPTURE:
             charge.amount_captured += operation.amount
+            operation.done = now
             if operation.final:
                 charge.amount_released += charge.capturable
         case Kind.CANCEL:
             _release(charge, operation)
         case Kind.REFUND:
             charge.amount_refunded += operation.amount
+            operation.done = now
     if charge.stage is Stage.OPEN and charge.amount_captured + charge.amount_released == charge.amount_authorized:
         charge.stage = Stage.CLOSED
 
 
-def reverse(charge: Charge, operation: Operation) -> None:
+def reverse(charge: Charge, operation: Operation, now: float) -> None:
     """A refund that has succeeded fails after all: the money comes back."""
-    operation.reverses_at = None
+    operation.reverses_at, operation.undone = None, now
     operation.status, operation.refusal = OperationStatus.FAILED, FAILED[Kind.REFUND]
     charge.amount_refunded -= operation.amount
-
-
-def open_dispute(
-    charge: Charge, amount: int, reason: str, fate: DisputeStatus, now: float, decides_at: float | None
-) -> Dispute:
-    """The customer's bank takes `amount` back for now."""
-    dispute = Dispute(
-        id=new_id("dp"),
-        amount=amount,
-        reason=reason,
-        status=DisputeStatus.OPEN,
-        opened=now,
-        evidence_due=now + EVIDENCE_S,
-        decides_at=decides_at,
-        fate=fate,
-    )
-    charge.disputes.append(dispute)
-    return dispute
 
 
 def due_at(charge: Charge) -> float | None:
@@ -75,6 +57,7 @@ def due_at(charge: Charge) -> float | None:
     if charge.dispute_at is not None:
         times.append(charge.dispute_at)
     times.extend(dispute.decides_at for dispute in charge.disputes if dispute.decides_at is not None)
+    times.extend(dispute.evidence_due for dispute in charge.disputes if dispute.status in ANSWERABLE)
     return min(times) if times else None
 
 

@@ -9,10 +9,10 @@ import msgspec
 from bezant_simulator import wire
 from bezant_simulator.decisions import new_id
 from bezant_simulator.model import (
+    OPEN,
     Charge,
     Delivery,
     Dispute,
-    DisputeStatus,
     Kind,
     Operation,
     OperationStatus,
@@ -51,7 +51,10 @@ def event_of(charge: Charge, subject: Operation | Dispute, at: float) -> Event:
     else:
         event_type, delivery = f"operation.{subject.status}", subject.delivery
         data = wire.operation_view(charge, subject)
-    digest = hashlib.blake2b(f"{subject.id}:{event_type}".encode(), digest_size=12).hexdigest()
+    name = f"{subject.id}:{event_type}"
+    if isinstance(subject, Dispute) and subject.changes > 1:
+        name = f"{name}:{subject.changes}"  # it may be updated, or won, more than once
+    digest = hashlib.blake2b(name.encode(), digest_size=12).hexdigest()
     return _event(f"evt_{digest}", event_type, at, charge.id, data, delivery)
 
 
@@ -83,4 +86,6 @@ def _charge_type(charge: Charge, authorization: Operation) -> str:
 
 
 def _dispute_type(dispute: Dispute) -> str:
-    return "dispute.opened" if dispute.status is DisputeStatus.OPEN else f"dispute.{dispute.status}"
+    if dispute.status not in OPEN:
+        return f"dispute.{dispute.status}"
+    return "dispute.updated" if dispute.changes else "dispute.opened"

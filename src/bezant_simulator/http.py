@@ -16,19 +16,23 @@ from typing import Final, cast
 
 import httptools
 
-from bezant_simulator import api, control, pages
+from bezant_simulator import api, control, disputes_api, pages
 from bezant_simulator.api import Answer, HttpRequest, Later, Told
 from bezant_simulator.behaviours import Fault
 from bezant_simulator.wire import Reply, error_reply
 from bezant_simulator.world import World
 
 BODY_MAX: Final = 64 * 1024
+EVIDENCE_MAX: Final = 8 * 1024 * 1024
+_EVIDENCE_PATH: Final = b"/v1/disputes/"
 _STATUS_LINES: Final = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
 _HEADERS: Final = {b"host": "host", b"authorization": "authorization", b"idempotency-key": "idempotency_key"}
 
 
 def route(world: World, request: HttpRequest) -> Answer:
     """Whose business a request is."""
+    if request.path.startswith("/v1/disputes/"):
+        return disputes_api.answer(world, request)
     if request.path.startswith("/v1/"):
         return api.answer(world, request)
     if request.path.startswith("/_simulator/"):
@@ -114,7 +118,7 @@ class Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
         self._size += len(body)
-        if self._size <= BODY_MAX:
+        if self._size <= self._body_max():
             self._body.append(body)
 
     def on_message_complete(self) -> None:
@@ -124,7 +128,7 @@ class Connection(asyncio.Protocol):
         host = self._headers.pop("host", "127.0.0.1")
         request = HttpRequest(method, path, query, b"".join(self._body), host, **self._headers)
         keep_alive = self._parser.should_keep_alive()
-        if self._size > BODY_MAX:
+        if self._size > self._body_max():
             request.path, keep_alive = "/_too_large", False
         self._begin()
         self._queue.append((request, keep_alive))
@@ -138,6 +142,10 @@ class Connection(asyncio.Protocol):
         if not owes_an_answer and self._transport is not None:
             self._transport.close()
 
+    def _body_max(self) -> int:
+        """Files come as evidence alone."""
+        return EVIDENCE_MAX if self._url.startswith(_EVIDENCE_PATH) else BODY_MAX
+
     def _begin(self) -> None:
         self._url = b""
         self._headers: dict[str, str] = {}
@@ -149,7 +157,7 @@ class Connection(asyncio.Protocol):
             self._busy = True
             request, keep_alive = self._queue.popleft()
             if request.path == "/_too_large":
-                self._deliver(error_reply(413, "invalid_request", "too_large", "At most 64 KiB."), keep_alive)
+                self._deliver(error_reply(413, "invalid_request", "too_large", "This is too much."), keep_alive)
             else:
                 self._deliver(route(self._world, request), keep_alive)
 

@@ -1,8 +1,11 @@
 """What the simulator remembers: charges, the operations on them and their disputes. No behaviour."""
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
+
+EVIDENCE_S: Final = 7 * 24 * 3600.0
 
 
 class Kind(StrEnum):
@@ -36,9 +39,41 @@ class Stage(StrEnum):
 class DisputeStatus(StrEnum):
     """Where a dispute stands."""
 
-    OPEN = "open"
+    INQUIRY = "inquiry"
+    """The bank asks, and takes nothing yet."""
+    NEEDS_RESPONSE = "needs_response"
+    UNDER_REVIEW = "under_review"
     WON = "won"
     LOST = "lost"
+    ACCEPTED = "accepted"
+    """Lost by the merchant's own word."""
+    EXPIRED = "expired"
+    """Lost because nobody answered in time."""
+    CLOSED = "closed"
+    """An inquiry that came to nothing."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "DisputeStatus | None":
+        return cls.NEEDS_RESPONSE if value == "open" else None  # its name in states kept by earlier versions
+
+
+class DisputeStage(StrEnum):
+    """How far a dispute has come."""
+
+    INQUIRY = "inquiry"
+    CHARGEBACK = "chargeback"
+    SECOND = "second"
+    """It was won, and the customer's bank has taken the money once more."""
+
+
+ANSWERABLE: Final = frozenset({DisputeStatus.INQUIRY, DisputeStatus.NEEDS_RESPONSE})
+"""The merchant may still answer."""
+
+OPEN: Final = ANSWERABLE | {DisputeStatus.UNDER_REVIEW}
+"""Not decided."""
+
+LOST: Final = frozenset({DisputeStatus.LOST, DisputeStatus.ACCEPTED, DisputeStatus.EXPIRED})
+"""Decided against the merchant."""
 
 
 class Delivery(StrEnum):
@@ -67,8 +102,8 @@ class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Operation(msgspec.Struct, omit_defaults=True):
     """One thing done, or tried, on a charge. `refusal` is set from the start on what will fail when `decides_at`
-    comes. `reverses_at`: when a refund that has succeeded fails after all. Without a `reference` it was not asked for
-    by a call but made in the dashboard.
+    comes. `reverses_at`: when a refund that has succeeded fails after all. `done` and `undone`: when it moved money,
+    and when that came back. Without a `reference` it was not asked for by a call but made in the dashboard.
     """
 
     id: str
@@ -80,14 +115,37 @@ class Operation(msgspec.Struct, omit_defaults=True):
     at: float
     decides_at: float | None = None
     reverses_at: float | None = None
+    done: float | None = None
+    undone: float | None = None
     refusal: Refusal | None = None
     final: bool = True
     fails_later: bool = False
     delivery: Delivery = Delivery.NORMAL
 
 
+class EvidenceFile(msgspec.Struct, omit_defaults=True):
+    """What is remembered of a file that was sent as evidence."""
+
+    name: str
+    content_type: str
+    size: int
+    sha256: str
+
+
+class DisputeMove(msgspec.Struct):
+    """Money that a dispute took (below zero) or gave back, in its own currency."""
+
+    at: float
+    amount: int
+
+
 class Dispute(msgspec.Struct, omit_defaults=True):
-    """The customer's bank takes money back while it looks into it. `fate` comes at `decides_at`."""
+    """The customer's bank takes money back while it looks into it.
+
+    `fate` comes at `decides_at` where it is won or lost; `after_evidence`: that clock starts with the merchant's
+    answer. `held`: how much of the charge it keeps from being refunded, where that is not its amount. `changes` counts
+    what became of it since it was opened.
+    """
 
     id: str
     amount: int
@@ -96,7 +154,37 @@ class Dispute(msgspec.Struct, omit_defaults=True):
     opened: float
     evidence_due: float
     decides_at: float | None = None
-    fate: DisputeStatus = DisputeStatus.OPEN
+    fate: DisputeStatus = DisputeStatus.NEEDS_RESPONSE
+    stage: DisputeStage = DisputeStage.CHARGEBACK
+    currency: str | None = None
+    held: int | None = None
+    after_evidence: bool = False
+    evidence_s: float = EVIDENCE_S
+    texts: dict[str, str] = {}
+    files: list[EvidenceFile] = []
+    submitted: float | None = None
+    changes: int = 0
+    moves: list[DisputeMove] = []
+
+    @property
+    def is_decided_by_fate(self) -> bool:
+        """Whether the clock decides it."""
+        return self.fate in (DisputeStatus.WON, DisputeStatus.LOST)
+
+    @property
+    def of_charge(self) -> int:
+        """How much of its charge it is about."""
+        return self.amount if self.held is None else self.held
+
+    @property
+    def is_held(self) -> bool:
+        """Whether money is taken until it is decided."""
+        return self.status in OPEN and self.stage is not DisputeStage.INQUIRY
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether money was taken for good."""
+        return self.status in LOST
 
 
 class Charge(msgspec.Struct, omit_defaults=True):
@@ -140,12 +228,23 @@ class Charge(msgspec.Struct, omit_defaults=True):
         held = self.pending(Kind.CAPTURE) + self.pending(Kind.CANCEL)
         return self.amount_authorized - self.amount_captured - self.amount_released - held
 
-    def disputed(self, status: DisputeStatus) -> int:
-        """The sum of the disputes of that status."""
-        return sum(dispute.amount for dispute in self.disputes if dispute.status is status)
+    @property
+    def amount_disputed(self) -> int:
+        """What disputes hold until they are decided."""
+        return sum(dispute.of_charge for dispute in self.disputes if dispute.is_held)
+
+    @property
+    def amount_lost(self) -> int:
+        """What disputes took for good."""
+        return sum(dispute.of_charge for dispute in self.disputes if dispute.is_lost)
+
+    @property
+    def undisputed(self) -> int:
+        """What may still be disputed: a bank may take back what was refunded as well."""
+        return self.amount_captured - sum(d.of_charge for d in self.disputes if d.is_lost or d.status in OPEN)
 
     @property
     def refundable(self) -> int:
         """What may still be refunded: what is disputed may not, nor what was lost."""
-        taken = self.disputed(DisputeStatus.OPEN) + self.disputed(DisputeStatus.LOST)
+        taken = self.amount_disputed + self.amount_lost
         return self.amount_captured - self.amount_refunded - self.pending(Kind.REFUND) - taken

@@ -9,7 +9,9 @@ import msgspec
 from bezant_simulator.model import (
     Charge,
     Dispute,
+    DisputeStage,
     DisputeStatus,
+    EvidenceFile,
     Kind,
     Operation,
     OperationStatus,
@@ -92,17 +94,27 @@ class OperationView(msgspec.Struct, omit_defaults=True, tag_field="object", tag=
     failure: Refusal | None = None
 
 
+class EvidenceView(msgspec.Struct):
+    """What the merchant has answered; `submitted`: when it went to the bank."""
+
+    texts: dict[str, str]
+    files: list[EvidenceFile]
+    submitted: float | None
+
+
 class DisputeView(msgspec.Struct, tag_field="object", tag="dispute"):
-    """A dispute as the wire shows it."""
+    """A dispute as the wire shows it. `evidence_due` counts while it waits for an answer."""
 
     id: str
     charge: str
     status: DisputeStatus
+    stage: DisputeStage
     amount: int
     currency: str
     reason: str
     created: float
     evidence_due: float
+    evidence: EvidenceView
 
 
 class Page(msgspec.Struct):
@@ -158,8 +170,8 @@ def charge_view(charge: Charge, base_url: str) -> ChargeView:
         payment_method=charge.payment_method,
         authorization=AuthorizationView(first.id, first.status, charge.amount_authorized, captured),
         created=charge.created,
-        amount_disputed=charge.disputed(DisputeStatus.OPEN),
-        amount_lost=charge.disputed(DisputeStatus.LOST),
+        amount_disputed=charge.amount_disputed,
+        amount_lost=charge.amount_lost,
         redirect_url=f"{base_url}/{charge.page}/{charge.id}" if waits else None,
         failure=first.refusal if first.status is OperationStatus.FAILED else None,
     )
@@ -186,11 +198,13 @@ def dispute_view(charge: Charge, dispute: Dispute) -> DisputeView:
         id=dispute.id,
         charge=charge.id,
         status=dispute.status,
+        stage=dispute.stage,
         amount=dispute.amount,
-        currency=charge.currency,
+        currency=dispute.currency or charge.currency,
         reason=dispute.reason,
         created=dispute.opened,
         evidence_due=dispute.evidence_due,
+        evidence=EvidenceView(dispute.texts, dispute.files, dispute.submitted),
     )
 
 

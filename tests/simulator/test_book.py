@@ -5,11 +5,12 @@ from typing import Any
 import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from bezant_simulator.behaviours import of_authorization, of_operation
 from bezant_simulator.book import Book, Request
 from bezant_simulator.decisions import due_at, new_id
+from bezant_simulator.disputes import STEPS, Claim, Step, accept, answer
 from bezant_simulator.events import Event, event_of
 from bezant_simulator.model import Charge, Delivery, Dispute, DisputeStatus, Kind, Operation, OperationStatus, Stage
 
@@ -18,6 +19,8 @@ METHODS = ["pm_card_visa", "pm_card_declined", "pm_card_3ds", "pm_wallet", "pm_c
            "pm_card_partial", "pm_card_capture_fails", "pm_card_refund_async", "pm_card_refund_async_fails",
            "pm_card_webhook_shuffled", "pm_card_dispute_lost", "pm_card_dispute_won"]  # fmt: skip
 WORDS = ["approve", "fails", "async", "async_fails", "fails_later", "webhook_shuffled", "dispute_won", "dispute_lost"]
+FATES = [DisputeStatus.NEEDS_RESPONSE, DisputeStatus.WON, DisputeStatus.LOST]
+ALL_STEPS: list[Step] = [*STEPS.values(), accept, answer({"said": "x"}, [], submit=False), answer({}, [], submit=True)]
 KINDS = st.sampled_from([Kind.CAPTURE, Kind.CANCEL, Kind.REFUND])
 
 
@@ -90,19 +93,26 @@ class Machine(RuleBasedStateMachine):
         self.book.decide(charge, refusal.refusal if refusal else None, self.now)
         self.keep(charge)
 
-    @rule(target=disputes, charge_id=charges, amount=st.integers(1, 1000), fate=st.sampled_from(DisputeStatus))
-    def dispute(self, charge_id: str, amount: int, fate: DisputeStatus) -> Any:
+    @rule(target=disputes, charge_id=charges, amount=st.integers(1, 1000), fate=st.sampled_from(FATES),
+          inquiry=st.booleans(), after_evidence=st.booleans(), evidence_s=st.sampled_from([2.0, 1_000.0]))  # fmt: skip
+    def dispute(
+        self, charge_id: str, amount: int, fate: DisputeStatus, inquiry: bool, after_evidence: bool, evidence_s: float
+    ) -> Any:
         charge = self.charge(charge_id)
-        dispute = self.book.open_dispute(charge, amount, "fraudulent", fate, self.now, by_itself=True)
+        claim = Claim(
+            amount=amount, fate=fate, is_inquiry=inquiry, after_evidence=after_evidence, evidence_s=evidence_s
+        )
+        dispute = self.book.open_dispute(charge, claim, self.now)
         self.keep(charge)
         return charge_id, dispute.id
 
-    @rule(opened=consumes(disputes), status=st.sampled_from([DisputeStatus.WON, DisputeStatus.LOST]))
-    def decide_dispute(self, opened: tuple[str, str], status: DisputeStatus) -> None:
-        found = self.book.dispute(opened[1], self.now)
+    @rule(of=disputes, step=st.sampled_from(ALL_STEPS))
+    def move_dispute(self, of: tuple[str, str], step: Step) -> None:
+        found = self.book.dispute(of[1], self.now)
         assert found is not None
-        was_open = found[1].status is DisputeStatus.OPEN
-        assert self.book.close_dispute(*found, status, self.now) is was_open
+        before = msgspec.json.encode(found[1])
+        if not self.book.move_dispute(*found, step, self.now):
+            assert msgspec.json.encode(found[1]) == before, "what is not possible leaves nothing behind"
         self.keep(found[0])
 
     @rule(seconds=st.sampled_from([0.5, 1.0, DELAY_S, 10.0]), look=st.booleans())
@@ -135,6 +145,14 @@ class Machine(RuleBasedStateMachine):
             assert charge.amount_captured + charge.amount_released <= charge.amount_authorized
             assert charge.amount_released >= done[Kind.CANCEL]
             assert charge.capturable >= 0
+
+    @invariant()
+    def disputes_hold_what_they_took(self) -> None:
+        for charge in self.book.as_kept():
+            for dispute in charge.disputes:
+                is_taken = dispute.is_held or dispute.is_lost
+                assert sum(move.amount for move in dispute.moves) == (-dispute.amount if is_taken else 0)
+                assert [move.at for move in dispute.moves] == sorted(move.at for move in dispute.moves)
 
     @invariant()
     def each_change_is_told_once(self) -> None:

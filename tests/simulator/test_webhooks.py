@@ -199,7 +199,7 @@ async def test_a_dispute_follows_the_capture_and_moves_money(
     (opened,) = await receiver.wait_for("dispute.opened", charge["id"])
     data = opened.json["data"]
     assert (data["charge"], data["amount"], data["currency"]) == (charge["id"], 1000, charge["currency"])
-    assert (data["object"], data["status"], data["reason"]) == ("dispute", "open", "fraudulent")
+    assert (data["object"], data["status"], data["reason"]) == ("dispute", "needs_response", "fraudulent")
     decided = f"dispute.{word.removeprefix('dispute_')}"
     told = await types_told(psp, receiver, charge["id"], decided)
     assert told[-2:] == ["dispute.opened", decided]

@@ -123,7 +123,7 @@ class ChargeFacts(msgspec.Struct, frozen=True):
 EVENTS: Final[Mapping[str, type[Charge] | type[Operation] | type[Dispute]]] = {
     **dict.fromkeys(("charge.approved", "charge.declined", "charge.action_required", "charge.pending"), Charge),
     **dict.fromkeys(("operation.succeeded", "operation.failed", "operation.pending"), Operation),
-    **dict.fromkeys(("dispute.opened", "dispute.won", "dispute.lost"), Dispute),
+    **dict.fromkeys((f"dispute.{word}" for word in "opened updated won lost accepted expired closed".split()), Dispute),
 }
 """Type of an event: what it is about. What became of that is in the data."""
 
