@@ -37,6 +37,14 @@ KEYS = {
     "sk_slow": web.Principal(
         merchant_id=MERCHANT, key_id=UUID(int=3), kind="secret", scopes=frozenset({"things:read"}), rate_per_s=2
     ),
+    "sk_operator": web.Principal(
+        merchant_id=UUID(int=2),
+        key_id=UUID(int=5),
+        kind="secret",
+        scopes=frozenset({"things:write"}),
+        rate_per_s=10_000_000,
+        is_operator=True,
+    ),
     "pk_all": web.Principal(
         merchant_id=MERCHANT, key_id=UUID(int=4), kind="publishable", scopes=frozenset(), rate_per_s=10_000_000
     ),
@@ -65,6 +73,13 @@ class Thing(msgspec.Struct, frozen=True):
     thing_id: str
     name: str
     key: str | None
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """What came."""
+
+    pieces: int
+    bytes: int
 
 
 class Filters(web.PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -113,6 +128,14 @@ async def receive(call: web.Call) -> web.Reply:
     return web.Reply(200, call.body, content_type="application/octet-stream")
 
 
+async def count(call: web.Call) -> web.Reply:
+    """Count what comes."""
+    if "unread" in call.query:
+        return web.Reply(204)
+    pieces = [len(piece) async for piece in call.stream]
+    return web.json_reply(200, Counted(len(pieces), sum(pieces)))
+
+
 async def authenticate(token: str) -> web.Principal:
     if token not in KEYS:
         raise Unauthorized
@@ -136,6 +159,10 @@ def routes(gates: Gates) -> tuple[web.Route, ...]:
         web.Route("GET", "/things/{thing_id}", show, scope="things:read", publishable=True, responses={200: Thing}),
         web.Route("GET", "/wait", wait, scope="things:read", responses={204: None}),
         web.Route("POST", "/webhooks", receive, prefix="/internal", opaque_body=True, body_max=300_000),
+        web.Route(
+            "POST", "/things/file", count, scope="things:write", operator=True, streamed=True, body_max=3_000_000,
+            responses={200: Counted},
+        ),
     )  # fmt: skip
 
 

@@ -30,9 +30,15 @@ BANK_ACCOUNT: Final = "bka"
 BANK_LINE: Final = "bkl"
 MATCH: Final = "mat"
 BREAK: Final = "brk"
+DISPUTE: Final = "dsp"
+DISPUTE_ACTION: Final = "dsa"
+DISPUTE_EVIDENCE: Final = "dse"
 WEBHOOK_ENDPOINT: Final = "whe"
 WEBHOOK_DELIVERY: Final = "whd"
 WEBHOOK_TRY: Final = "wht"
+
+OPERATOR_MERCHANT: Final = UUID("00000000-0000-7000-8000-000000000001")
+"""The operator's own book, which is there from the beginning."""
 
 _DIGITS: Final = re.compile("[0-9a-f]{32}")
 _VERSION_AND_VARIANT: Final = (7 << 76) | (2 << 62)

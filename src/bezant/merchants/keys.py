@@ -17,6 +17,11 @@ SCOPES: Final = frozenset(
         "webhooks:write",
     }
 )
+OPERATOR_SCOPES: Final = frozenset(
+    {"reconciliation:read", "reconciliation:write"} | (SCOPES - {"payments:write", "operations:write"})
+)
+"""What a key of the operator's own may do: there are no payments in that book."""
+
 PUBLISHABLE_SCOPES: Final = frozenset({"payments:confirm"})
 
 _PREFIXES: Final = {"secret": "sk_", "publishable": "pk_"}

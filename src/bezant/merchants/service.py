@@ -14,8 +14,11 @@ from bezant.base.errors import OperatorError, Unauthorized
 from bezant.base.money import is_currency
 from bezant.jobs.schedule import Job
 from bezant.merchants import store
-from bezant.merchants.keys import PUBLISHABLE_SCOPES, SCOPES, display, hash_key, new_key
+from bezant.merchants.keys import OPERATOR_SCOPES, PUBLISHABLE_SCOPES, SCOPES, display, hash_key, new_key
 from bezant.web import Principal
+
+OPERATOR = "operator"
+"""How the operator's own book is named where a merchant is asked for."""
 
 _CACHE_S = 5.0
 _CACHE_MAX = 10_000
@@ -99,12 +102,15 @@ class Merchants:
     async def create_key(
         self, merchant: str, kind: Literal["secret", "publishable"], scopes: Sequence[str], rate_per_s: int | None
     ) -> NewKey:
-        """A further key. Raises OperatorError for a merchant or scope that does not exist."""
-        known = SCOPES if kind == "secret" else PUBLISHABLE_SCOPES
+        """A further key; of the merchant `operator`: one that speaks for whoever runs this installation.
+
+        Raises OperatorError for a merchant or scope that does not exist.
+        """
+        merchant_id = await self._existing(merchant)
+        known = _known_scopes(merchant_id, kind)
         wrong = set(scopes) - known
         if wrong:
             raise OperatorError(f"Unknown scope {', '.join(sorted(wrong))}; known: {', '.join(sorted(known))}.")
-        merchant_id = await self._existing(merchant)
         key_id, key = ids.new_id(), new_key(kind)
         async with self._database.connection() as connection:
             await store.insert_key(
@@ -137,6 +143,8 @@ class Merchants:
     async def set_status(self, merchant: str, status: Literal["active", "suspended", "closed"]) -> None:
         """Activate, suspend or close a merchant, from its next transaction on. Raises OperatorError."""
         merchant_id = await self._existing(merchant)
+        if merchant_id == ids.OPERATOR_MERCHANT:
+            raise OperatorError("The operator's own book is always open.")
         async with self._database.connection() as connection:
             await store.set_status(connection, merchant_id, status)
 
@@ -163,6 +171,7 @@ class Merchants:
             kind=cast(Literal["secret", "publishable"], kind),
             scopes=frozenset(scopes),
             rate_per_s=rate_per_s or self._default_rate_per_s,
+            is_operator=merchant_id == ids.OPERATOR_MERCHANT,
         )
         if len(self._cache) >= _CACHE_MAX:
             self._cache.clear()
@@ -182,9 +191,17 @@ class Merchants:
         return len(used)
 
     async def _existing(self, merchant: str) -> UUID:
-        merchant_id = ids.parse(ids.MERCHANT, merchant)
+        merchant_id = ids.OPERATOR_MERCHANT if merchant == OPERATOR else ids.parse(ids.MERCHANT, merchant)
         if merchant_id is not None:
             async with self._database.connection() as connection:
                 if await store.merchant(connection, merchant_id) is not None:
                     return merchant_id
         raise OperatorError(f"There is no merchant {merchant!r}.")
+
+
+def _known_scopes(merchant_id: UUID, kind: Literal["secret", "publishable"]) -> frozenset[str]:
+    if merchant_id != ids.OPERATOR_MERCHANT:
+        return SCOPES if kind == "secret" else PUBLISHABLE_SCOPES
+    if kind == "publishable":
+        raise OperatorError("The operator has secret keys only: nobody pays in the operator's own book.")
+    return OPERATOR_SCOPES

@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import AsyncIterator, Mapping
 from typing import Final, TypeVar
 
 import msgspec
@@ -15,6 +16,7 @@ T = TypeVar("T")
 
 BODY_MAX: Final = 64 * 1024
 _WAIT_S: Final = 30.0
+_RATE_MIN: Final = 64 * 1024
 _NUL_ESCAPE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _decoders: dict[object, msgspec.json.Decoder[object]] = {}
 
@@ -31,13 +33,50 @@ async def read_body(
     Who sends nothing is not waited for either: webhooks are read before anybody knows who sends them, and each request
     that waits is one of those that may be in flight.
     """
-    if content_length is not None and (not content_length.isdigit() or int(content_length[:20]) > size_max):
-        raise _too_large(size_max)
+    _refuse_announced(content_length, size_max)
     try:
         async with asyncio.timeout(wait_max_s):
             return await _received(receive, size_max)
     except TimeoutError:
         raise InvalidRequest("invalid_request", f"The body did not arrive within {wait_max_s:g} s.") from None
+
+
+async def stream_body(
+    receive: Receive,
+    content_length: bytes | None,
+    size_max: int,
+    *,
+    wait_max_s: float = _WAIT_S,
+    rate_min: int = _RATE_MIN,
+) -> AsyncIterator[bytes]:
+    """The body piece by piece; raises `content_too_large` once it is over `size_max` bytes.
+
+    Who sends is waited for `wait_max_s` in all, and a second more for each `rate_min` bytes that came: who sends a byte
+    now and then is not waited for longer than who sends nothing. What the reader takes between the pieces is his own.
+    """
+    _refuse_announced(content_length, size_max)
+    size, waited_s, has_more = 0, 0.0, True
+    while has_more:
+        began_at_s = time.monotonic()
+        try:
+            async with asyncio.timeout(wait_max_s + size / rate_min - waited_s):
+                message = await receive()
+        except TimeoutError:
+            raise InvalidRequest("invalid_request", "The body arrives too slowly.") from None
+        if message["type"] != "http.request":
+            raise DisconnectedError
+        waited_s += time.monotonic() - began_at_s
+        size += len(message["body"])
+        if size > size_max:
+            raise _too_large(size_max)
+        has_more = bool(message.get("more_body"))
+        if message["body"]:
+            yield message["body"]
+
+
+def _refuse_announced(content_length: bytes | None, size_max: int) -> None:
+    if content_length is not None and (not content_length.isdigit() or int(content_length[:20]) > size_max):
+        raise _too_large(size_max)
 
 
 async def _received(receive: Receive, size_max: int) -> bytes:
@@ -63,6 +102,11 @@ def require_json(headers: Mapping[bytes, bytes]) -> None:
         raise UnsupportedMediaType(
             "unsupported_media_type", "Send the body as 'Content-Type: application/json' in UTF-8."
         )
+    refuse_encoding(headers)
+
+
+def refuse_encoding(headers: Mapping[bytes, bytes]) -> None:
+    """Raise `unsupported_media_type` if the body is announced as packed."""
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise UnsupportedMediaType("unsupported_media_type", "Send the body without a Content-Encoding.")
 

@@ -1,6 +1,6 @@
 """What a handler gets and what it gives: `Call` in, `Reply` out, nothing of HTTP's framing."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -26,6 +26,7 @@ class Call:
     __slots__ = (
         "_principal",
         "_raw_headers",
+        "_stream",
         "body",
         "idempotency_key",
         "method",
@@ -49,6 +50,7 @@ class Call:
         request_id: str,
         idempotency_key: str | None,
         principal: Principal | None,
+        stream: AsyncIterator[bytes] | None = None,
     ) -> None:
         self.method = method
         self.template = template
@@ -60,6 +62,7 @@ class Call:
         self.idempotency_key = idempotency_key
         self._raw_headers = raw_headers
         self._principal = principal
+        self._stream = stream
 
     @property
     def principal(self) -> Principal:
@@ -67,6 +70,16 @@ class Call:
         if self._principal is None:
             raise RuntimeError(f"{self.method} {self.template} is declared without a scope and has no principal")
         return self._principal
+
+    @property
+    def stream(self) -> AsyncIterator[bytes]:
+        """The body as it arrives, in pieces of any size; only streamed routes have one. To be read once.
+
+        Raises `content_too_large` and, for who sends too slowly, `invalid_request`.
+        """
+        if self._stream is None:
+            raise RuntimeError(f"{self.method} {self.template} is declared without a stream")
+        return self._stream
 
     @property
     def headers(self) -> dict[str, str]:

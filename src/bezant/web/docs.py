@@ -94,7 +94,9 @@ def _call(method: str, path: str, operation: Json) -> Iterator[str]:
         yield _table(("Parameter", "in", "type", "", ""), rows)
     if body := operation.get("requestBody"):
         optional = "" if body["required"] else ", optional"
-        yield f"<p>Body: {_type(body['content']['application/json']['schema'])}{optional}</p>"
+        media_type, content = next(iter(body["content"].items()))
+        shown = _type(content["schema"]) if media_type == "application/json" else "bytes"
+        yield f"<p>Body: {shown}{optional}</p>"
     rows = (
         (_code(status), _type_of(reply), _text(reply["description"]))
         for status, reply in operation["responses"].items()

@@ -4,7 +4,7 @@ Litestar routes to it and it answers by raw ASGI: Litestar's own request, parame
 than all else that happens here.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 import msgspec
@@ -12,7 +12,7 @@ from litestar.types import HTTPScope, Receive, Scope, Send
 
 from bezant.base.card_data import refuse_card_data_in_body
 from bezant.base.errors import Forbidden
-from bezant.web.body import DisconnectedError, read_body, refuse_nul, require_json
+from bezant.web.body import DisconnectedError, read_body, refuse_encoding, refuse_nul, require_json, stream_body
 from bezant.web.call import Call, Reply, send_reply
 from bezant.web.exchange import exchange_of
 from bezant.web.headers import bearer_token, idempotency_key, pick_headers
@@ -54,7 +54,7 @@ class Endpoint:
         route = self._route
         headers = pick_headers(scope["headers"])
         principal = None if route.scope is None else await self._principal(route.scope, headers)
-        key = idempotency_key(headers) if route.takes_body and not route.opaque_body else None
+        key = idempotency_key(headers) if route.takes_json else None
         call = Call(
             method=route.method,
             template=route.template,
@@ -62,7 +62,8 @@ class Endpoint:
             path_params=scope["path_params"],
             query=query,
             raw_headers=scope["headers"],
-            body=await self._body(headers, receive) if route.takes_body else b"",
+            body=await self._body(headers, receive) if route.takes_body and not route.streamed else b"",
+            stream=self._stream(headers, receive) if route.streamed else None,
             request_id=request_id,
             idempotency_key=key,
             principal=principal,
@@ -77,6 +78,10 @@ class Endpoint:
         if principal.kind == "publishable":
             if not self._route.publishable:
                 raise Forbidden("forbidden", "A publishable key may not make this call: use a secret key, on a server.")
+        elif self._route.operator and not principal.is_operator:
+            raise Forbidden(
+                "forbidden", "This call is for whoever runs the installation, with a key of the operator's."
+            )
         elif needed_scope not in principal.scopes:
             raise Forbidden("forbidden", f"This key lacks the scope {needed_scope}.")
         return principal
@@ -88,3 +93,7 @@ class Endpoint:
             refuse_nul(body)
             refuse_card_data_in_body(body)
         return body
+
+    def _stream(self, headers: Mapping[bytes, bytes], receive: Receive) -> AsyncIterator[bytes]:
+        refuse_encoding(headers)
+        return stream_body(receive, headers.get(b"content-length"), self._route.body_max)

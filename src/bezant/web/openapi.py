@@ -113,6 +113,8 @@ def _operation(route: Route, schemas: _Schemas) -> Json:
         schema = schemas.by_type[route.request]
         is_required = bool(_resolved(schema, schemas).get("required"))
         operation["requestBody"] = {"required": is_required, "content": {"application/json": {"schema": schema}}}
+    elif route.streamed:
+        operation["requestBody"] = {"required": True, "content": {"application/octet-stream": {"schema": {}}}}
     return operation
 
 
@@ -136,7 +138,7 @@ def _parameters(route: Route, schemas: _Schemas) -> list[Json]:
         schema = schemas.by_type[route.query]
         required: list[str] = schema.get("required", [])
         parameters += [_query_parameter(name, name in required, field) for name, field in schema["properties"].items()]
-    if route.takes_body:
+    if route.takes_json:
         parameters.append(
             {
                 "name": "Idempotency-Key",
@@ -172,7 +174,7 @@ def _query_parameter(name: str, is_required: bool, schema: Json) -> Json:
 def _responses(route: Route, schemas: _Schemas) -> Json:
     responses: Json = {}
     for status, type_ in sorted(route.responses.items()):
-        headers = {"Request-Id": _REQUEST_ID} | ({"Idempotent-Replayed": _REPLAYED} if route.takes_body else {})
+        headers = {"Request-Id": _REQUEST_ID} | ({"Idempotent-Replayed": _REPLAYED} if route.takes_json else {})
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "headers": headers}
         if choices := [schemas.by_type[each] for each in _types(type_)]:
             schema = choices[0] if len(choices) == 1 else {"anyOf": choices}
@@ -191,6 +193,7 @@ def _error_codes(route: Route) -> Mapping[int, list[str]]:
         codes[404] = ["not_found"]
     if route.takes_body:
         codes |= {413: ["content_too_large"], 415: ["unsupported_media_type"]}
+    if route.takes_json:
         codes[400].append("idempotency_key_invalid")
         if route.idempotency == "required":
             codes[400].append("idempotency_key_missing")

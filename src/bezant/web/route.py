@@ -27,6 +27,7 @@ class Route:
     """One call.
 
     - `scope`: what a secret key needs; None: anybody may call and the handler authenticates by itself (webhooks).
+    - `operator`: about the whole installation, so only with a key of the operator's own.
     - `publishable`: also with a publishable key, and from browsers of any origin.
     - `idempotency`: whether the header is required; its form is checked anyway.
     - `request`, `query`, `responses`, `errors` (codes by status): documentation; the handler reads by `call.read`. A
@@ -34,12 +35,14 @@ class Route:
       What every call can answer (400, 401, 403, 404, 413, 415, 429, 503) need not be listed.
     - `prefix`: another one than the API's for what is no part of the API and not in its reference.
     - `opaque_body`: the body is another system's, of any media type, not searched for card data.
+    - `streamed`: an opaque body of any length that the handler reads piece by piece from `call.stream`.
     """
 
     method: Method
     path: str
     handler: Handler
     scope: str | None = None
+    operator: bool = False
     publishable: bool = False
     idempotency: Literal["required", "optional"] = "optional"
     request: type | None = None
@@ -48,6 +51,7 @@ class Route:
     errors: Mapping[int, Sequence[str]] = field(default_factory=dict[int, Sequence[str]])
     prefix: str = API
     opaque_body: bool = False
+    streamed: bool = False
     body_max: int = BODY_MAX
 
     @property
@@ -59,6 +63,11 @@ class Route:
     def tag(self) -> str:
         """The resource that the call belongs to: the first step of its path."""
         return self.path.split("/")[1]
+
+    @property
+    def takes_json(self) -> bool:
+        """Whether the body is JSON of ours, which an Idempotency-Key may go with."""
+        return self.takes_body and not self.opaque_body and not self.streamed
 
     @property
     def takes_body(self) -> bool:
