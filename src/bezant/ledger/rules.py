@@ -81,6 +81,26 @@ def dispute_settlement_lines(amount_minor: int) -> tuple[Line, ...]:
     return _lines((Account.DISPUTED_FUNDS_AT_PSP, amount_minor), (Account.PSP_CLEARING, -amount_minor))
 
 
+def dispute_opened_lines(amount_minor: int) -> tuple[Line, ...]:
+    """`dispute_opened` of D: the merchant is owed D less while it is held; of -D: `dispute_won`."""
+    return _lines((Account.MERCHANT_PAYABLE, amount_minor), (Account.DISPUTED_FUNDS_HELD, -amount_minor))
+
+
+def dispute_lost_lines(amount_minor: int) -> tuple[Line, ...]:
+    """`dispute_lost` of D: what was held is gone; of -D: `dispute_lost_reversed`, since it was won all the same."""
+    return _lines((Account.DISPUTED_FUNDS_HELD, amount_minor), (Account.DISPUTED_FUNDS_AT_PSP, -amount_minor))
+
+
+def dispute_loss_absorbed_lines(amount_minor: int) -> tuple[Line, ...]:
+    """`dispute_loss_absorbed` of D: the platform bears it; of -D: `dispute_loss_absorbed_reversed`."""
+    return _lines((Account.DISPUTE_LOSS_EXPENSE, amount_minor), (Account.MERCHANT_PAYABLE, -amount_minor))
+
+
+def dispute_fee_charged_lines(amount_minor: int) -> tuple[Line, ...]:
+    """`dispute_fee_charged` of P: the merchant bears the PSP's fee."""
+    return _lines((Account.MERCHANT_PAYABLE, amount_minor), (Account.DISPUTE_FEE_EXPENSE, -amount_minor))
+
+
 def psp_fee_lines(amount_minor: int, expense: Account = Account.PSP_FEE_EXPENSE) -> tuple[Line, ...]:
     """`psp_fee` of P that is not tied to a capture, or of a dispute."""
     return _lines((expense, amount_minor), (Account.PSP_CLEARING, -amount_minor))
@@ -91,9 +111,9 @@ def fx_out_lines(amount_minor: int, transit: Account = Account.CUSTOMER_FUNDS_IN
     return _lines((Account.FX_POSITION, amount_minor), (transit, -amount_minor))
 
 
-def fx_in_lines(amount_minor: int) -> tuple[Line, ...]:
+def fx_in_lines(amount_minor: int, transit: Account = Account.PSP_CLEARING) -> tuple[Line, ...]:
     """`fx_in` of H: what G has become."""
-    return _lines((Account.PSP_CLEARING, amount_minor), (Account.FX_POSITION, -amount_minor))
+    return _lines((transit, amount_minor), (Account.FX_POSITION, -amount_minor))
 
 
 def bank_deposit_lines(amount_minor: int) -> tuple[Line, ...]:

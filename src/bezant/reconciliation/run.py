@@ -1,0 +1,198 @@
+"""A reconciliation run: everything that is open is looked at, and what can be explained is booked.
+
+In this order, each step in transactions of its own, so that a run may die anywhere and the next one carries on:
+operations are collected from the ledger; payouts are found at the bank; what was explained of them before is shared
+out; lines are explained by what they name, a few thousand at a time; the rest is searched for; what PSPs report that
+is not known here is taken for evidence and booked; what is left is a break.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from bezant.base.db import Database
+from bezant.base.failpoints import reach
+from bezant.psp.reports import LineKind
+from bezant.reconciliation import adapt, candidates, store
+from bezant.reconciliation.collect import Collect
+from bezant.reconciliation.deposits import Deposits
+from bezant.reconciliation.evidence import Evidence
+from bezant.reconciliation.lease import Lease
+from bezant.reconciliation.matching.breaks import find_breaks, find_repeats
+from bezant.reconciliation.matching.model import Explained, Found, Id, Match, Terms
+from bezant.reconciliation.matching.operations import match_by_name, match_operations
+from bezant.reconciliation.rules import Operation, PspLine
+from bezant.reconciliation.settle import Matched, settle_fees, settle_matches, settle_payout_lines, share_out
+
+CHUNK: Final = 4_000
+REST_MAX: Final = 50_000
+"""How many lines are searched for at once; more of them are taken in the order of their time."""
+
+_OVERDUE_MAX: Final = 50_000
+_BEGINNING: Final = UUID(int=0)
+_BY_THEMSELVES: Final = frozenset({LineKind.FEE, LineKind.PAYOUT})
+
+Progress = Callable[[str, int], None]
+"""Told what is being done and how many lines were looked at so far."""
+
+
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run has done. `found`: the breaks that are left."""
+
+    collected: int
+    lines: int
+    explained: int
+    deposits: int
+    evidence: int
+    found: Sequence[Found]
+
+
+class Run:
+    """Runs are made one at a time; what they find does not depend on the order of files or lines."""
+
+    def __init__(self, database: Database, evidence: Evidence, terms: Terms) -> None:
+        self._database = database
+        self._collect = Collect(database)
+        self._lease = Lease(database)
+        self._deposits = Deposits(database, self._lease, terms)
+        self._evidence = evidence
+        self._terms = terms
+
+    async def __call__(self, progress: Progress = lambda *_: None) -> RunResult:
+        """Run once. Raises Busy (`run_in_progress`) while another run is under way."""
+        async with self._lease.held():
+            progress("collecting operations", 0)
+            collected = await self._collect()
+            progress("finding payouts at the bank", 0)
+            deposits, found = await self._deposits.find()
+            await self._share_out()
+            lines, explained = await self._by_name(progress)
+            progress("searching for the rest", lines)
+            searched, applied, left = await self._rest()
+        return RunResult(
+            collected=collected,
+            lines=lines,
+            explained=explained + searched,
+            deposits=deposits,
+            evidence=applied,
+            found=[*found, *left],
+        )
+
+    async def _share_out(self) -> None:
+        async with self._database.connection() as connection:
+            payouts = await store.payouts_to_share(connection)
+        for payout_id, after in payouts:
+            is_all, through = False, after
+            while not is_all:
+                async with self._lease.guarded() as transaction:
+                    is_all, through = await share_out(transaction, payout_id, through, CHUNK)
+                    reach("settle.before_commit", ("share",))
+                reach("settle.after_commit", ("share",))
+
+    async def _by_name(self, progress: Progress) -> tuple[int, int]:
+        """Explain lines by what they name: read and decide the next ones while the last are being written."""
+        looked_at = explained = 0
+        after, writing, claimed = _BEGINNING, None, frozenset[UUID]()
+        while True:
+            async with self._database.connection() as connection:
+                lines = await store.open_lines(connection, after, CHUNK)
+                named = [line for line in lines if line.kind not in _BY_THEMSELVES]
+                found = await candidates.named(connection, named)
+            operations = [operation for operation in found if operation.id not in claimed]
+            matched = _matched(_explained(match_by_name, operations, named, self._terms), operations, named)
+            if writing is not None:
+                await writing
+            if not lines:
+                return looked_at, explained
+            after = lines[-1].id
+            looked_at += len(lines)
+            explained += sum(len(match.lines) for match in matched)
+            claimed = frozenset(operation.id for match in matched for operation in match.operations)
+            writing = asyncio.create_task(self._write(matched, [line for line in lines if line.kind in _BY_THEMSELVES]))
+            progress("explaining lines", looked_at)
+
+    async def _rest(self) -> tuple[int, int, list[Found]]:
+        """Search for what is left, take what is not known here for evidence, and say what remains."""
+        explained = applied = 0
+        left: list[Found] = []
+        after = _BEGINNING
+        now = datetime.now().astimezone()
+        while True:
+            async with self._database.connection() as connection:
+                lines = await store.open_lines(connection, after, REST_MAX)
+            if not lines:
+                break
+            after = lines[-1].id
+            result, count = await self._search(lines)
+            explained += count
+            repeats = await self._repeats(lines, result)
+            unknown = {line.id for line in result.lines} - {found.subjects[0] for found in repeats}
+            heard = await self._evidence.hear([line for line in lines if line.id in unknown])
+            if heard:
+                applied += heard
+                await self._collect()
+                result, count = await self._search(lines)
+                explained += count
+            left += [*repeats, *find_breaks(_without(result, repeats), now, self._terms)]
+        return explained, applied, [*left, *await self._missing(now)]
+
+    async def _search(self, lines: Sequence[PspLine]) -> tuple[Explained, int]:
+        async with self._database.connection() as connection:
+            still_open = await store.still_open(connection, [line.id for line in lines])
+            lines = [line for line in lines if line.id in still_open]
+            by_id = {each.id: each for each in await candidates.named(connection, lines)}
+            by_id |= {each.id: each for each in await candidates.of_amounts(connection, lines, self._terms)}
+        operations = list(by_id.values())
+        result = _explained(match_operations, operations, lines, self._terms)
+        matched = _matched(result, operations, lines)
+        for start in range(0, len(matched), CHUNK):
+            await self._write(matched[start : start + CHUNK], ())
+        return result, sum(len(match.lines) for match in matched)
+
+    async def _repeats(self, lines: Sequence[PspLine], result: Explained) -> list[Found]:
+        """Lines that report once more what another line has explained before."""
+        unexplained = {line.id for line in result.lines}
+        async with self._database.connection() as connection:
+            before = await candidates.explained_before(connection, [line for line in lines if line.id in unexplained])
+        return find_repeats(result.lines, [adapt.operation(each) for each in before])
+
+    async def _missing(self, now: datetime) -> list[Found]:
+        """Operations that no report has named although their time is up."""
+        async with self._database.connection() as connection:
+            overdue = await store.overdue(connection, now - self._terms.skew, _OVERDUE_MAX)
+        nothing = Explained((), (), (), [adapt.operation(each) for each in overdue], ())
+        return find_breaks(nothing, now, self._terms)
+
+    async def _write(self, matched: Sequence[Matched], by_themselves: Sequence[PspLine]) -> None:
+        async with self._lease.guarded() as transaction:
+            await settle_matches(transaction, matched)
+            await settle_fees(transaction, [line for line in by_themselves if line.kind == LineKind.FEE])
+            await settle_payout_lines(transaction, [line for line in by_themselves if line.kind != LineKind.FEE])
+            reach("settle.before_commit", ("lines",))
+        reach("settle.after_commit", ("lines",))
+
+
+def _without(explained: Explained, repeats: Sequence[Found]) -> Explained:
+    known = {found.subjects[0] for found in repeats}
+    return msgspec.structs.replace(explained, lines=[line for line in explained.lines if line.id not in known])
+
+
+def _explained(
+    match: Callable[..., Explained], operations: Sequence[Operation], lines: Sequence[PspLine], terms: Terms
+) -> Explained:
+    return match([adapt.operation(each) for each in operations], [adapt.line(each) for each in lines], terms)
+
+
+def _matched(explained: Explained, operations: Sequence[Operation], lines: Sequence[PspLine]) -> list[Matched]:
+    own: dict[Id, Operation] = {each.id: each for each in operations}
+    theirs: dict[Id, PspLine] = {each.id: each for each in lines}
+
+    def of(match: Match) -> Matched:
+        found = tuple(own[each.id] for each in match.operations)
+        return Matched(match.rule, found, tuple(theirs[each.id] for each in match.lines))
+
+    return [of(match) for match in explained.matches]

@@ -1,0 +1,129 @@
+"""Writes what is explained: postings, explanations and what becomes of the payments, in the caller's transaction."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+import msgspec
+
+from bezant.base import ids
+from bezant.base.db import Transaction
+from bezant.ledger.post import post
+from bezant.ledger.rules import Journal
+from bezant.payments.settling import settle
+from bezant.reconciliation import store
+from bezant.reconciliation.rules import (
+    OPERATOR,
+    Operation,
+    PspLine,
+    captured_minor,
+    fee_posting,
+    name_of_line,
+    postings,
+    share_postings,
+)
+from bezant.reconciliation.store import Explanation, Key
+
+
+class Matched(msgspec.Struct, frozen=True):
+    """Operations of one payment and the lines that explain them; no lines where operations undo each other."""
+
+    rule: str
+    operations: tuple[Operation, ...]
+    lines: tuple[PspLine, ...]
+
+    @property
+    def id(self) -> UUID:
+        """The name of the match: its first line's, or operation's."""
+        return min(each.id for each in (self.lines or self.operations))
+
+
+async def settle_matches(transaction: Transaction, matches: Sequence[Matched]) -> None:
+    """Book what the lines report, and settle the payments whose money is at the bank.
+
+    Raises DataRefused where something of it is explained already.
+    """
+    journals: list[Journal] = []
+    rows: list[Explanation] = []
+    moved: dict[Key, int] = {}
+    shares = Shares()
+    for match in matches:
+        first, match_id = match.operations[0], match.id
+        for line in match.lines:
+            journals += postings(line, first)
+            shares.add(line, first.merchant_id)
+            rows.append(Explanation(line.id, "line", match_id, match.rule, first.merchant_id))
+        for operation in match.operations:
+            rows.append(Explanation(operation.id, "operation", match_id, match.rule, operation.merchant_id))
+        if match.lines and all(line.is_deposited for line in match.lines):
+            for key, amount_minor in captured_minor(match.operations).items():
+                moved[key] = moved.get(key, 0) + amount_minor
+    await post(transaction, [*journals, *shares.journals(transaction)])
+    await store.write_explained(
+        transaction, rows, [(o.id, o.merchant_id) for match in matches for o in match.operations]
+    )
+    if moved:
+        await settle(transaction, moved)
+
+
+async def settle_fees(transaction: Transaction, lines: Sequence[PspLine]) -> None:
+    """Book fees that are tied to no operation, in the book of whose PSP account it is."""
+    shares = Shares()
+    for line in lines:
+        shares.add(line, line.house_id)
+    await post(transaction, [*(j for line in lines for j in fee_posting(line)), *shares.journals(transaction)])
+    await store.write_explained(
+        transaction, [Explanation(line.id, "line", line.id, "fee", line.house_id) for line in lines], ()
+    )
+
+
+async def settle_payout_lines(transaction: Transaction, lines: Sequence[PspLine]) -> None:
+    """Payouts post nothing until they are found at the bank: their lines are explained by themselves."""
+    rows = [Explanation(line.id, "line", line.id, "payout", line.house_id) for line in lines]
+    await store.write_explained(transaction, rows, ())
+
+
+async def share_out(transaction: Transaction, payout_id: UUID, after: UUID, limit: int) -> tuple[bool, UUID]:
+    """Share out the next explained lines of a payout whose deposit was found; whether that was all, and up to which."""
+    rows = await store.explained_to_share(transaction.connection, payout_id, after, limit)
+    is_all = len(rows) < limit
+    shares = Shares()
+    for line_id, net_minor, currency, merchant_id, _, undone in rows:
+        shares.take(payout_id, line_id, name_of_line(line_id, undone), merchant_id, currency, net_minor)
+    through = rows[-1][0] if rows else after
+    await post(transaction, shares.journals(transaction))
+    await store.shared_through(transaction, payout_id, through, is_all=is_all)
+    moved = await store.captures_of_matches(transaction.connection, sorted({row[4] for row in rows}))
+    if moved:
+        await settle(transaction, moved)
+    return is_all, through
+
+
+class Shares:
+    """What lines move out of the operator's book, by payout, in one name each."""
+
+    def __init__(self) -> None:
+        self._shares: dict[UUID, dict[tuple[UUID, str], int]] = {}
+        self._names: dict[UUID, tuple[UUID, str]] = {}
+
+    def add(self, line: PspLine, merchant_id: UUID) -> None:
+        """An explained line, where its payout is at the bank already."""
+        if line.is_deposited and line.payout_id is not None:
+            self.take(line.payout_id, line.id, line.name, merchant_id, line.currency, line.net_minor)
+
+    def take(self, payout_id: UUID, line_id: UUID, name: str, merchant_id: UUID, currency: str, net_minor: int) -> None:
+        """A line's net goes into a merchant's book."""
+        shares = self._shares.setdefault(payout_id, {})
+        shares[merchant_id, currency] = shares.get((merchant_id, currency), 0) + net_minor
+        self._names[payout_id] = min(self._names.get(payout_id, (line_id, name)), (line_id, name))
+
+    def journals(self, transaction: Transaction) -> Sequence[Journal]:
+        """The postings, each named after the payout and the first line that it is of."""
+        found: list[Journal] = []
+        for payout_id, shares in sorted(self._shares.items()):
+            name = f"{ids.show(ids.PAYOUT_AT_PSP, payout_id)}:{self._names[payout_id][1]}"
+            found += share_postings(_without_zero(shares), name, transaction.now)
+        return found
+
+
+def _without_zero(shares: Mapping[tuple[UUID, str], int]) -> dict[tuple[UUID, str], int]:
+    return {key: minor for key, minor in shares.items() if minor or key[0] == OPERATOR}

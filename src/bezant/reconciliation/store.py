@@ -1,0 +1,313 @@
+"""Every SQL statement of a reconciliation run: collecting, reading what is open, writing what is explained."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from bezant.base import ids
+from bezant.base.db import Connection, Row, Transaction
+from bezant.reconciliation.rules import OPERATOR, Operation, PspLine
+
+_CURSOR = """
+SELECT c.tx, pg_snapshot_xmin(pg_current_snapshot())::text::bigint FROM operations_cursor AS c FOR UPDATE
+"""
+# The amount is what the journal left in the account that a PSP's report clears; disputes are held until they are.
+_COLLECT = """
+INSERT INTO operations_in_transit (id, merchant_id, payment_id, kind, correlation_id, psp, psp_account_id,
+    psp_reference, operation_reference, currency, amount_minor, effective_at)
+SELECT j.id, j.merchant_id, j.payment_id, j.kind, j.correlation_id, p.psp, p.psp_account_id, p.gateway_ref,
+    a.psp_reference, j.currency, e.debit_minor - e.credit_minor, j.effective_at
+FROM ledger_journals AS j
+INNER JOIN ledger_entries AS e ON e.journal_id = j.id AND e.merchant_id = j.merchant_id AND e.account_code = CASE
+    WHEN j.kind IN ('dispute_opened', 'dispute_won') THEN 'disputed_funds_held' ELSE 'customer_funds_in_transit' END
+INNER JOIN payments AS p ON p.id = j.payment_id AND p.merchant_id = j.merchant_id
+LEFT JOIN payment_attempts AS a ON a.merchant_id = j.merchant_id AND a.id = CASE
+    WHEN j.correlation_id ~ '^att_[0-9a-f]{32}$' THEN substr(j.correlation_id, 5)::uuid END
+WHERE j.tx >= $1 AND j.tx < $2 AND j.kind IN ('capture', 'refund', 'refund_failed', 'dispute_opened', 'dispute_won')
+ON CONFLICT DO NOTHING
+"""
+_MOVE_CURSOR = "UPDATE operations_cursor SET tx = $1"
+
+_LINE = f"""
+SELECT l.id, l.kind, l.currency, l.gross_minor, l.fee_minor, l.net_minor, l.presented_minor, l.presented_currency,
+    l.reference, l.psp_reference, l.operation_reference, l.payout_id, l.occurred_at, l.psp, l.psp_account_id,
+    coalesce(c.merchant_id, '{OPERATOR}'), coalesce(y.shared_at IS NOT NULL, false), coalesce(u.times, 0)
+FROM {{0}} AS n
+INNER JOIN psp_lines AS l ON l.id = n.line_id
+LEFT JOIN psp_accounts AS c ON c.id = l.psp_account_id
+LEFT JOIN psp_payouts AS y ON y.id = l.payout_id
+LEFT JOIN undone_matches AS u ON u.item_id = l.id
+ORDER BY l.id
+"""
+_OPEN_LINES = _LINE.format(
+    "(SELECT o.line_id FROM open_lines AS o INNER JOIN report_files AS f ON f.id = o.file_id AND f.state = 'loaded' "
+    "WHERE o.line_id > $1 ORDER BY o.line_id LIMIT $2)"
+)
+_STILL_OPEN = "SELECT o.line_id FROM unnest($1::uuid[]) AS w (id) INNER JOIN open_lines AS o ON o.line_id = w.id"
+_EXPLAINED_TO_SHARE = """
+SELECT l.id, l.net_minor, l.currency, e.merchant_id, e.match_id, coalesce(u.times, 0)
+FROM psp_lines AS l INNER JOIN explained AS e ON e.item_id = l.id AND e.rule <> 'payout'
+LEFT JOIN undone_matches AS u ON u.item_id = l.id
+WHERE l.payout_id = $1 AND l.id > $2 ORDER BY l.id LIMIT $3
+"""
+_PAYMENTS_OF_ATTEMPTS = """
+SELECT a.id, a.payment_id FROM unnest($1::uuid[]) AS w (id) INNER JOIN payment_attempts AS a ON a.id = w.id
+"""
+_OPERATIONS_OF_ATTEMPTS = """
+SELECT a.id, a.operation FROM unnest($1::uuid[]) AS w (id) INNER JOIN payment_attempts AS a ON a.id = w.id
+"""
+_PAYMENTS_OF_NAMES = """
+SELECT a.psp, a.psp_reference, a.payment_id FROM unnest($1::text[]) AS w (name)
+INNER JOIN payment_attempts AS a ON a.psp_reference = w.name
+"""
+_OPERATION_COLUMNS = ", ".join(f"o.{column}" for column in Operation.__struct_fields__)
+_OPERATIONS_OF_PAYMENTS = f"""
+SELECT {_OPERATION_COLUMNS} FROM unnest($1::uuid[]) AS w (id)
+INNER JOIN operations_in_transit AS o ON o.payment_id = w.id
+"""
+_OPERATIONS_OF_AMOUNT = f"""
+SELECT {_OPERATION_COLUMNS} FROM (
+    SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::bigint[]) AS u (psp, currency, amount_minor)
+) AS w
+INNER JOIN operations_in_transit AS o ON o.psp = w.psp AND o.currency = w.currency AND o.amount_minor = w.amount_minor
+WHERE o.effective_at BETWEEN $4 AND $5
+"""
+# What of these payments a line has explained already: their journals are a range of the primary key.
+_EXPLAINED_OF_PAYMENTS = """
+SELECT j.id, j.merchant_id, j.payment_id, j.kind, j.correlation_id, p.psp, p.psp_account_id, p.gateway_ref,
+    a.psp_reference, j.currency, t.debit_minor - t.credit_minor, j.effective_at
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS w (payment_id, first_id, last_id)
+INNER JOIN ledger_journals AS j ON j.id BETWEEN w.first_id AND w.last_id AND j.payment_id = w.payment_id
+    AND j.kind IN ('capture', 'refund', 'refund_failed', 'dispute_opened', 'dispute_won')
+INNER JOIN explained AS e ON e.item_id = j.id
+INNER JOIN ledger_entries AS t ON t.journal_id = j.id AND t.merchant_id = j.merchant_id AND t.account_code = CASE
+    WHEN j.kind IN ('dispute_opened', 'dispute_won') THEN 'disputed_funds_held' ELSE 'customer_funds_in_transit' END
+INNER JOIN payments AS p ON p.id = j.payment_id AND p.merchant_id = j.merchant_id
+LEFT JOIN payment_attempts AS a ON a.merchant_id = j.merchant_id AND a.id = CASE
+    WHEN j.correlation_id ~ '^att_[0-9a-f]{32}$' THEN substr(j.correlation_id, 5)::uuid END
+"""
+_OVERDUE = f"""
+SELECT {_OPERATION_COLUMNS} FROM operations_in_transit AS o
+WHERE o.effective_at < $1 ORDER BY o.effective_at, o.id LIMIT $2
+"""
+_INSERT_EXPLAINED = """
+INSERT INTO explained (item_id, side, match_id, rule, merchant_id, explained_at)
+SELECT n.*, $6 FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::uuid[]) AS n
+"""
+_CLOSE_LINES = "DELETE FROM open_lines AS o USING unnest($1::uuid[]) AS n (id) WHERE o.line_id = n.id"
+_CLOSE_OPERATIONS = """
+DELETE FROM operations_in_transit AS o USING unnest($1::uuid[], $2::uuid[]) AS n (id, merchant_id)
+WHERE o.id = n.id AND o.merchant_id = n.merchant_id
+"""
+_TAKE_LEASE = """
+UPDATE reconciliation_lease SET holder = $1, lease_until = clock_timestamp() + $2
+WHERE holder = $1 OR lease_until < clock_timestamp() RETURNING true
+"""
+_HOLD_LEASE = "SELECT true FROM reconciliation_lease WHERE holder = $1 AND lease_until > clock_timestamp() FOR SHARE"
+_LEAVE_LEASE = "UPDATE reconciliation_lease SET holder = NULL, lease_until = '-infinity' WHERE holder = $1"
+_OPEN_PAYOUTS = """
+SELECT y.id, y.currency, y.amount_minor, coalesce(y.paid_at, now()), y.payout_reference FROM psp_payouts AS y
+WHERE y.deposited_at IS NULL AND y.amount_minor IS NOT NULL ORDER BY y.id
+"""
+_OPEN_BANK_LINES = """
+SELECT b.id, b.currency, b.amount_minor, b.kind, b.booked_on, b.entry_reference, b.refs, b.content, b.original_minor,
+    b.original_currency, o.in_suspense
+FROM open_bank_lines AS o
+INNER JOIN report_files AS f ON f.id = o.file_id AND f.state = 'loaded'
+INNER JOIN bank_lines AS b ON b.id = o.line_id ORDER BY b.id
+"""
+_DEPOSITED = "UPDATE psp_payouts SET deposited_at = $2 WHERE id = ANY ($1::uuid[]) AND deposited_at IS NULL"
+_CLOSE_BANK_LINES = "DELETE FROM open_bank_lines AS o USING unnest($1::uuid[]) AS n (id) WHERE o.line_id = n.id"
+_BANK_LINES_IN_SUSPENSE = """
+UPDATE open_bank_lines AS o SET in_suspense = true FROM unnest($1::uuid[]) AS n (id)
+WHERE o.line_id = n.id AND NOT o.in_suspense
+"""
+_TO_SHARE = """
+SELECT y.id, coalesce(y.shared_through, '00000000-0000-0000-0000-000000000000') FROM psp_payouts AS y
+WHERE y.deposited_at IS NOT NULL AND y.shared_at IS NULL ORDER BY y.id
+"""
+_SHARED_THROUGH = """
+UPDATE psp_payouts SET shared_through = $2, shared_at = CASE WHEN $3 THEN $4::timestamptz END WHERE id = $1
+"""
+# What explained lines are the report of: the captures under the same match, once all lines of it are shared out.
+_CAPTURES_OF_MATCHES = """
+SELECT j.payment_id, j.merchant_id, sum(t.debit_minor)::bigint
+FROM unnest($1::uuid[]) AS w (match_id)
+INNER JOIN explained AS e ON e.match_id = w.match_id AND e.side = 'operation'
+INNER JOIN ledger_journals AS j ON j.id = e.item_id AND j.merchant_id = e.merchant_id AND j.kind = 'capture'
+INNER JOIN ledger_entries AS t ON t.journal_id = j.id AND t.merchant_id = j.merchant_id
+    AND t.account_code = 'customer_funds_in_transit'
+WHERE NOT EXISTS (
+    SELECT 1 FROM explained AS x INNER JOIN psp_lines AS l ON l.id = x.item_id
+    LEFT JOIN psp_payouts AS y ON y.id = l.payout_id
+    WHERE x.match_id = w.match_id AND x.side = 'line'
+        AND NOT coalesce(y.shared_at IS NOT NULL OR y.shared_through >= l.id, false)
+)
+GROUP BY j.payment_id, j.merchant_id
+"""
+_NETS_OF_PAYOUTS = """
+SELECT l.payout_id, sum(l.net_minor)::bigint, count(*) FROM psp_lines AS l
+WHERE l.payout_id = ANY ($1::uuid[]) AND l.kind NOT IN ('payout', 'payout_failed') GROUP BY l.payout_id
+"""
+
+Key = tuple[UUID, UUID]
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """One row of `explained` on its way there."""
+
+    item_id: UUID
+    side: str
+    match_id: UUID
+    rule: str
+    merchant_id: UUID
+
+
+async def collect(transaction: Transaction, window_tx: int) -> tuple[int, bool]:
+    """Bring operations of the next transactions, at most so many; how many, and whether the horizon is reached."""
+    connection = transaction.connection
+    cursor, horizon = await connection.fetchrow(_CURSOR)
+    end = min(horizon, cursor + window_tx)
+    if end <= cursor:
+        return 0, True
+    done = await connection.execute(_COLLECT, cursor, end)
+    await connection.execute(_MOVE_CURSOR, end)
+    return int(done.split()[-1]), end == horizon
+
+
+async def open_lines(connection: Connection, after: UUID, limit: int) -> list[PspLine]:
+    """Lines of loaded files that nothing explains yet, in the order of their ids."""
+    return [PspLine(*row) for row in await connection.fetch(_OPEN_LINES, after, limit)]
+
+
+async def still_open(connection: Connection, line_ids: Sequence[UUID]) -> set[UUID]:
+    """Which of these lines nothing explains yet."""
+    return {row[0] for row in await connection.fetch(_STILL_OPEN, line_ids)}
+
+
+async def payments_of_attempts(connection: Connection, attempt_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """The payment of each attempt."""
+    return dict(await connection.fetch(_PAYMENTS_OF_ATTEMPTS, attempt_ids))
+
+
+async def operations_of_attempts(connection: Connection, attempt_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """What each attempt tries."""
+    return dict(await connection.fetch(_OPERATIONS_OF_ATTEMPTS, attempt_ids))
+
+
+async def explained_of_payments(connection: Connection, payment_ids: Sequence[UUID]) -> list[Operation]:
+    """What of these payments is explained already."""
+    ranges = [ids.family_range(payment_id) for payment_id in payment_ids]
+    first_ids, last_ids = [first for first, _ in ranges], [last for _, last in ranges]
+    rows = await connection.fetch(_EXPLAINED_OF_PAYMENTS, payment_ids, first_ids, last_ids)
+    return [Operation(*row) for row in rows]
+
+
+async def payments_of_names(connection: Connection, names: Sequence[str]) -> dict[tuple[str, str], UUID]:
+    """The payment that goes by a name at a PSP, by PSP and name."""
+    return {(row[0], row[1]): row[2] for row in await connection.fetch(_PAYMENTS_OF_NAMES, names)}
+
+
+async def operations_of_payments(connection: Connection, payment_ids: Sequence[UUID]) -> list[Operation]:
+    """What of these payments a PSP must still report."""
+    return [Operation(*row) for row in await connection.fetch(_OPERATIONS_OF_PAYMENTS, payment_ids)]
+
+
+async def operations_of_amounts(
+    connection: Connection, wanted: Iterable[tuple[str, str, int]], since: datetime, until: datetime
+) -> list[Operation]:
+    """What PSPs must still report of these (psp, currency, amount) between two moments."""
+    columns = [list(column) for column in zip(*wanted, strict=True)] or [[], [], []]
+    return [Operation(*row) for row in await connection.fetch(_OPERATIONS_OF_AMOUNT, *columns, since, until)]
+
+
+async def overdue(connection: Connection, before: datetime, limit: int) -> list[Operation]:
+    """What PSPs should have reported by now, oldest first."""
+    return [Operation(*row) for row in await connection.fetch(_OVERDUE, before, limit)]
+
+
+async def write_explained(
+    transaction: Transaction, rows: Sequence[Explanation], operations: Sequence[Key]
+) -> tuple[int, int]:
+    """Say what explains what, and take it from what is open; how many lines and operations were open.
+
+    Raises DataRefused where something is explained already.
+    """
+    connection = transaction.connection
+    in_order = sorted(rows, key=lambda row: row.item_id)
+    await connection.execute(
+        _INSERT_EXPLAINED,
+        [row.item_id for row in in_order],
+        [row.side for row in in_order],
+        [row.match_id for row in in_order],
+        [row.rule for row in in_order],
+        [row.merchant_id for row in in_order],
+        transaction.now,
+    )
+    closed_lines = await connection.execute(_CLOSE_LINES, [row.item_id for row in in_order if row.side == "line"])
+    keys = sorted(operations)
+    closed = await connection.execute(_CLOSE_OPERATIONS, [key[0] for key in keys], [key[1] for key in keys])
+    return int(closed_lines.split()[-1]), int(closed.split()[-1])
+
+
+async def take_lease(connection: Connection, holder: UUID, lease: timedelta) -> bool:
+    """Become or stay the one that runs; False while another does."""
+    return bool(await connection.fetchval(_TAKE_LEASE, holder, lease))
+
+
+async def hold_lease(transaction: Transaction, holder: UUID) -> bool:
+    """Whether it is still this one that runs; nobody else can begin before the transaction has ended."""
+    return bool(await transaction.connection.fetchval(_HOLD_LEASE, holder))
+
+
+async def leave_lease(connection: Connection, holder: UUID) -> None:
+    """Let others run."""
+    await connection.execute(_LEAVE_LEASE, holder)
+
+
+async def open_payouts(connection: Connection) -> Sequence[Row]:
+    """(id, currency, amount, paid_at, reference) of payouts that are not found at the bank yet."""
+    return await connection.fetch(_OPEN_PAYOUTS)
+
+
+async def open_bank_lines(connection: Connection) -> Sequence[Row]:
+    """What the bank booked and nothing explains yet."""
+    return await connection.fetch(_OPEN_BANK_LINES)
+
+
+async def deposited(transaction: Transaction, payout_ids: Sequence[UUID], bank_line_ids: Sequence[UUID]) -> None:
+    """Payouts that were found at the bank, and the lines of the statement that say so."""
+    await transaction.connection.execute(_DEPOSITED, payout_ids, transaction.now)
+    await transaction.connection.execute(_CLOSE_BANK_LINES, bank_line_ids)
+
+
+async def in_suspense(transaction: Transaction, bank_line_ids: Sequence[UUID]) -> None:
+    """Lines of a statement that are booked as not explained."""
+    await transaction.connection.execute(_BANK_LINES_IN_SUSPENSE, bank_line_ids)
+
+
+async def payouts_to_share(connection: Connection) -> list[Key]:
+    """Deposited payouts whose explained lines are not all shared out, with how far that is."""
+    return [(row[0], row[1]) for row in await connection.fetch(_TO_SHARE)]
+
+
+async def explained_to_share(connection: Connection, payout_id: UUID, after: UUID, limit: int) -> Sequence[Row]:
+    """(line, net, currency, merchant, match, times undone) of a payout's explained lines, in the order of their ids."""
+    return await connection.fetch(_EXPLAINED_TO_SHARE, payout_id, after, limit)
+
+
+async def shared_through(transaction: Transaction, payout_id: UUID, line_id: UUID, *, is_all: bool) -> None:
+    """Note how far a payout's lines are shared out."""
+    await transaction.connection.execute(_SHARED_THROUGH, payout_id, line_id, is_all, transaction.now)
+
+
+async def captures_of_matches(connection: Connection, match_ids: Sequence[UUID]) -> dict[Key, int]:
+    """What the captures under these matches brought, by (payment, merchant)."""
+    return {(row[0], row[1]): row[2] for row in await connection.fetch(_CAPTURES_OF_MATCHES, match_ids)}
+
+
+async def nets_of_payouts(connection: Connection, payout_ids: Sequence[UUID]) -> dict[UUID, tuple[int, int]]:
+    """The sum of the lines of each payout, and how many there are."""
+    return {row[0]: (row[1], row[2]) for row in await connection.fetch(_NETS_OF_PAYOUTS, payout_ids)}
