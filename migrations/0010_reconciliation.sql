@@ -289,7 +289,23 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER psp_lines_never_change BEFORE UPDATE OR TRUNCATE ON psp_lines
+-- But for one thing: a PSP may report a movement before it knows the payout that will carry it.
+CREATE FUNCTION refuse_change_but_of_payout() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    as_before psp_lines := NEW;
+BEGIN
+    as_before.payout_id := NULL;
+    IF as_before IS DISTINCT FROM OLD THEN
+        RAISE EXCEPTION 'a line that was reported never changes'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'reported_lines_never_change';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER psp_lines_never_change BEFORE UPDATE ON psp_lines
+FOR EACH ROW EXECUTE FUNCTION refuse_change_but_of_payout();
+CREATE TRIGGER psp_lines_never_truncated BEFORE TRUNCATE ON psp_lines
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_line();
 CREATE TRIGGER bank_lines_never_change BEFORE UPDATE OR TRUNCATE ON bank_lines
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_line();
