@@ -1,5 +1,6 @@
 """What one transaction will write, collected while it decides; and how attempts and refunds begin. Pure."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -65,15 +66,25 @@ class Changes:
         if refund.id not in self.refunds_new:
             self.refunds_changed[refund.id] = refund
 
-    def emit(self, payment: Payment, kind: str, refund: Refund | None = None, failure: Failure | None = None) -> None:
-        """Say what happened, after every earlier event of the payment, even of a transaction that started later."""
+    def emit(
+        self,
+        payment: Payment,
+        kind: str,
+        refund: Refund | None = None,
+        failure: Failure | None = None,
+        more: Mapping[str, object] | None = None,
+    ) -> None:
+        """Say what happened, after every earlier event of the payment, even of a transaction that started later.
+
+        `more`: what the event is about besides the payment.
+        """
         position = len(self.events)
         if payment.event_tx >= self.xid:
             position = max(position, payment.event_position + 1)
         else:
             payment.event_tx = self.xid
         payment.event_position = position
-        self.events.append((payment, kind, payment.event_tx, position, event_data(payment, refund, failure)))
+        self.events.append((payment, kind, payment.event_tx, position, event_data(payment, refund, failure, more)))
 
     def post(self, payment: Payment, attempt: Attempt, kind: str, lines: tuple[Line, ...]) -> None:
         """Post a fact about the payment, correlated with the attempt that made it."""

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -223,8 +223,15 @@ def amounts_view(payment: Payment) -> AmountsView:
     )
 
 
-def event_data(payment: Payment, refund: Refund | None = None, failure: Failure | None = None) -> bytes:
-    """The body of an event: the payment in brief as it is after the change, and the refund or failure it is about."""
+def event_data(
+    payment: Payment,
+    refund: Refund | None = None,
+    failure: Failure | None = None,
+    more: Mapping[str, object] | None = None,
+) -> bytes:
+    """The body of an event: the payment in brief as it is after the change, and the refund or failure it is about, or
+    `more` that it is about.
+    """
     data: dict[str, object] = {
         "payment_id": ids.show(ids.PAYMENT, payment.id),
         "order_id": payment.order_id,
@@ -238,6 +245,7 @@ def event_data(payment: Payment, refund: Refund | None = None, failure: Failure 
         data["refund"] = refund_view(refund)
     if failure is not None:
         data["failure"] = failure
+    data.update(more or {})
     return msgspec.json.encode(data)
 
 

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Literal, Protocol
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -32,12 +32,18 @@ from bezant.psp.contract import (
     PspRequest,
     PspResponse,
     PspSilence,
+    Send,
     Verdict,
 )
+from bezant.psp.disputes import DisputeAsk, DisputeState, EvidenceAsk
 from bezant.psp.records import RequestLog, kept_text
 
 ANSWER_MAX_BYTES = 1 << 20
 _CONNECT_TIMEOUT_S = 3.0
+_SLOWNESS_OF_FILES = 3
+"""How many time-outs of a call evidence may take: it is uploaded file by file."""
+
+OnDispute = Literal["fetch", "submit", "accept"]
 
 _log = logger(__name__)
 
@@ -52,6 +58,13 @@ class Called(msgspec.Struct, frozen=True):
     """What came of a call: the outcome, and the requests it took."""
 
     outcome: Outcome
+    requests: tuple[RequestLog, ...] = ()
+
+
+class CalledOnDispute(msgspec.Struct, frozen=True):
+    """What came of a call about a dispute, and the requests it took."""
+
+    state: DisputeState
     requests: tuple[RequestLog, ...] = ()
 
 
@@ -98,7 +111,7 @@ class HttpTransport:
 
     async def __call__(self, base_url: str, request: PspRequest, headers: Mapping[str, str]) -> tuple[int, bytes]:
         session = self._session or self._open()
-        data: bytes | None = None
+        data: bytes | aiohttp.FormData | None = None
         sent = {**headers, **request.headers}
         if request.form is not None:
             data = urlencode(request.form).encode()
@@ -106,6 +119,10 @@ class HttpTransport:
         elif request.json is not None:
             data = msgspec.json.encode(request.json)
             sent["Content-Type"] = "application/json"
+        elif request.upload is not None:
+            data = aiohttp.FormData(request.upload.fields)
+            file = request.upload
+            data.add_field(file.name, file.content, filename=file.file_name, content_type=file.content_type)
         async with session.request(
             request.method,
             base_url + request.path,
@@ -194,6 +211,34 @@ class Caller:
             except (PspRefusedToProcess, TimeoutError, OSError, aiohttp.ClientError, msgspec.ValidationError) as fault:
                 raise PspSilence(str(fault) or type(fault).__name__) from fault
 
+    async def can_ask_of_disputes(self, psp: str, account_id: UUID | None) -> bool:
+        """Whether this account's PSP takes evidence, takes our word that we give in, and can be asked."""
+        endpoint = await self.endpoint(psp, account_id)
+        return endpoint is not None and endpoint.connector.defends
+
+    async def on_dispute(
+        self, psp: str, ask: DisputeAsk, action: OnDispute, account_id: UUID | None, send_before: float | None = None
+    ) -> CalledOnDispute:
+        """Look a dispute up, hand evidence in, or accept it; nothing is sent once the clock is past `send_before`."""
+        endpoint = await self.endpoint(psp, account_id)
+        if endpoint is None:
+            return CalledOnDispute(DisputeState(verdict=Verdict.NOT_EXECUTED, detail=not_set_up(psp, account_id)))
+        if transaction_is_open():
+            raise AssertionError("a transaction is open across a call to a PSP")
+        exchange = _Exchange(endpoint, self._transport, psp, f"dispute_{action}", send_before)
+        async with self._slots:
+            try:
+                async with asyncio.timeout(self._timeout_s * _SLOWNESS_OF_FILES):
+                    state = await _call_on_dispute(endpoint.connector, action, ask, exchange.send)
+            except PspRefusedToProcess as refused:
+                state = DisputeState(verdict=Verdict.NOT_EXECUTED, detail=str(refused))
+            except (PspSilence, TimeoutError, OSError, aiohttp.ClientError) as silence:
+                state = DisputeState(verdict=Verdict.UNKNOWN, detail=str(silence) or type(silence).__name__)
+            except Exception as fault:  # a fault of the connector: the PSP may have acted all the same
+                _log.exception("connector_fault", psp=psp, operation=action, reference=ask.reference)
+                state = DisputeState(verdict=Verdict.UNKNOWN, detail=f"connector fault: {type(fault).__name__}")
+        return CalledOnDispute(about(ask, state), tuple(exchange.requests))
+
     async def _run(
         self,
         psp: str,
@@ -223,7 +268,7 @@ class _Exchange:
     """The requests of one call."""
 
     def __init__(
-        self, endpoint: Endpoint, transport: Transport, psp: str, operation: Operation, send_before: float | None
+        self, endpoint: Endpoint, transport: Transport, psp: str, operation: str, send_before: float | None
     ) -> None:
         self._endpoint = endpoint
         self._transport = transport
@@ -240,7 +285,7 @@ class _Exchange:
         headers = self._endpoint.connector.authenticate(self._endpoint.credentials)
         sent_at, began_s = datetime.now(UTC), time.monotonic()
         try:
-            status, body = await self._transport(self._endpoint.base_url, request, headers)
+            status, body = await self._transport(self._base_url(request), request, headers)
         except BaseException as fault:
             # The time-out of the whole call arrives here as a cancellation.
             error = "TimeoutError" if isinstance(fault, asyncio.CancelledError) else type(fault).__name__
@@ -258,10 +303,21 @@ class _Exchange:
         except msgspec.DecodeError as fault:
             raise PspSilence(f"the PSP answered {status} with something that is not JSON") from fault
 
+    def _base_url(self, request: PspRequest) -> str:
+        """Where it is sent: the manifest's own address may have a sister; one that the operator gave has none."""
+        manifest = self._endpoint.connector.manifest
+        if request.host is None or self._endpoint.base_url != manifest.base_url:
+            return self._endpoint.base_url
+        if request.host not in manifest.hosts:
+            raise AssertionError(f"{request.host} is not one of the hosts of {manifest.name}")
+        return f"https://{request.host}"
+
     def _keep(
         self, request: PspRequest, status: int | None, body: bytes, error: str | None, sent_at: datetime, began_s: float
     ) -> None:
         said = request.form if request.form is not None else request.json
+        if request.upload is not None:
+            said = {**request.upload.fields, request.upload.name: f"{len(request.upload.content)} bytes"}
         self.requests.append(
             RequestLog(
                 psp=self._psp,
@@ -275,6 +331,25 @@ class _Exchange:
                 sent_at=sent_at,
             )
         )
+
+
+async def _call_on_dispute(connector: Connector, action: OnDispute, ask: DisputeAsk, send: Send) -> DisputeState:
+    if action == "submit" and isinstance(ask, EvidenceAsk) and connector.submit_evidence is not None:
+        return await connector.submit_evidence(ask, send)
+    if action == "accept" and connector.accept_dispute is not None:
+        return await connector.accept_dispute(ask, send)
+    if action == "fetch" and connector.fetch_dispute is not None:
+        return await connector.fetch_dispute(ask, send)
+    return DisputeState(verdict=Verdict.NOT_EXECUTED, detail=f"{connector.manifest.name} cannot be asked to {action}")
+
+
+def about(ask: DisputeAsk, state: DisputeState) -> DisputeState:
+    """`state`, unless it is about another dispute than was asked about: then an unknown one that says so."""
+    told = state.notice
+    if told is None or told.dispute_reference == ask.dispute_reference:
+        return state
+    detail = f"asked about {ask.dispute_reference}, answered about {told.dispute_reference}"
+    return DisputeState(verdict=Verdict.UNKNOWN, detail=detail)
 
 
 def not_set_up(psp: str, account_id: UUID | None) -> str:

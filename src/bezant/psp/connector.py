@@ -39,6 +39,11 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     fetch_dispute: OnDispute | None = None
     """The dispute as the PSP holds it now. Reads, changes nothing."""
 
+    @property
+    def defends(self) -> bool:
+        """Whether disputes can be answered at this PSP, and looked up."""
+        return None not in (self.submit_evidence, self.accept_dispute, self.fetch_dispute)
+
     def of(self, operation: Operation) -> Call:
         """The call that performs `operation`."""
         calls = {

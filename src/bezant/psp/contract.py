@@ -131,10 +131,21 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     refunded_minor: int
 
 
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """A file in a form of several parts, in the field `name`."""
+
+    fields: Mapping[str, str]
+    name: str
+    file_name: str
+    content_type: str
+    content: bytes
+
+
 class PspRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP request of a connector.
 
-    `path` is relative to the PSP's base URL; exactly one of `form` and `json` may be set.
+    `path` is relative to the PSP's base URL; one of `form`, `json` and `upload` may be set. `host`: another of the
+    manifest's hosts than that of its base URL, unless the operator overrides that.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -143,6 +154,8 @@ class PspRequest(msgspec.Struct, frozen=True, kw_only=True):
     query: Mapping[str, str] = {}
     form: Mapping[str, str] | None = None
     json: object | None = None
+    upload: Upload | None = None
+    host: str | None = None
 
 
 class PspResponse(msgspec.Struct, frozen=True, kw_only=True):

@@ -306,10 +306,10 @@ def test_dispute(kind: str, status: str, stage: str, ours: str) -> None:
 def test_a_dispute_tells_its_fee_once_money_was_withdrawn() -> None:
     thing: Json = {"id": "dp_1", "amount": 4999, "currency": "eur", "status": "lost", "charge": "ch_1"}
     moved = [{"amount": 5400, "fee": 0, "currency": "usd"}, {"amount": -5400, "fee": 1500, "currency": "usd"}]
-    (told,) = read("charge.dispute.closed", {**thing, "balance_transactions": moved}) or ()
+    (told,) = list(read("charge.dispute.closed", {**thing, "balance_transactions": moved}) or ())
     assert isinstance(told, DisputeNotice)
     assert (told.psp_reference, told.fee_minor, told.fee_currency) == ("ch_1", 1500, "USD")
-    (told,) = read("charge.dispute.closed", {**thing, "balance_transactions": moved[:1]}) or ()
+    (told,) = list(read("charge.dispute.closed", {**thing, "balance_transactions": moved[:1]}) or ())
     assert isinstance(told, DisputeNotice)
     assert (told.fee_minor, told.fee_currency) == (None, None)
 
