@@ -50,6 +50,9 @@ class Settings:
     idempotency_retention_days: int = IDEMPOTENCY_RETENTION_DAYS_MIN
     inbox_retention_days: int = 90
     inbox_rate_limit_per_s: int = 5_000
+    reconciliation_interval_s: float = 300.0
+    reconciliation_skew_hours: int = 72
+    reconciliation_deposit_skew_hours: int = 168
     webhooks_allow_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     webhooks_retention_days: int = 30
     webhooks_timeout_s: float = 10.0
@@ -254,6 +257,9 @@ _VARIABLES: Final[dict[str, Callable[[str], object]]] = {
     "BEZANT_IDEMPOTENCY_RETENTION_DAYS": _whole(IDEMPOTENCY_RETENTION_DAYS_MIN, 3650),
     "BEZANT_INBOX_RETENTION_DAYS": _whole(INBOX_RETENTION_DAYS_MIN, 3650),
     "BEZANT_INBOX_RATE_LIMIT_PER_S": _whole(1, 1_000_000),
+    "BEZANT_RECONCILIATION_INTERVAL_S": _seconds(0.1, _DAY_S),
+    "BEZANT_RECONCILIATION_SKEW_HOURS": _whole(0, 24 * 90),
+    "BEZANT_RECONCILIATION_DEPOSIT_SKEW_HOURS": _whole(0, 24 * 90),
     "BEZANT_WEBHOOKS_ALLOW_NETWORKS": _networks,
     "BEZANT_WEBHOOKS_RETENTION_DAYS": _whole(7, 3650),
     "BEZANT_WEBHOOKS_TIMEOUT_S": _seconds(0.05, 30),

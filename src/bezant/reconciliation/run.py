@@ -23,8 +23,9 @@ from bezant.reconciliation.deposits import Deposits
 from bezant.reconciliation.evidence import Evidence
 from bezant.reconciliation.lease import Lease
 from bezant.reconciliation.matching.breaks import find_breaks, find_repeats
+from bezant.reconciliation.matching.exact import match_exactly
 from bezant.reconciliation.matching.model import Explained, Found, Id, Match, Terms
-from bezant.reconciliation.matching.operations import match_by_name, match_operations
+from bezant.reconciliation.matching.operations import match_operations
 from bezant.reconciliation.rules import Operation, PspLine
 from bezant.reconciliation.settle import Matched, settle_fees, settle_matches, settle_payout_lines, share_out
 
@@ -103,7 +104,7 @@ class Run:
                 named = [line for line in lines if line.kind not in _BY_THEMSELVES]
                 found = await candidates.named(connection, named)
             operations = [operation for operation in found if operation.id not in claimed]
-            matched = _matched(_explained(match_by_name, operations, named, self._terms), operations, named)
+            matched = _exactly(operations, named)
             if writing is not None:
                 await writing
             if not lines:
@@ -147,8 +148,9 @@ class Run:
             by_id = {each.id: each for each in await candidates.named(connection, lines)}
             by_id |= {each.id: each for each in await candidates.of_amounts(connection, lines, self._terms)}
         operations = list(by_id.values())
-        result = _explained(match_operations, operations, lines, self._terms)
-        matched = _matched(result, operations, lines)
+        rows = [adapt.operation(each) for each in operations], [adapt.line(each) for each in lines]
+        result = match_operations(*rows, self._terms)
+        matched = _matched(result.matches, operations, lines)
         for start in range(0, len(matched), CHUNK):
             await self._write(matched[start : start + CHUNK], ())
         return result, sum(len(match.lines) for match in matched)
@@ -181,18 +183,19 @@ def _without(explained: Explained, repeats: Sequence[Found]) -> Explained:
     return msgspec.structs.replace(explained, lines=[line for line in explained.lines if line.id not in known])
 
 
-def _explained(
-    match: Callable[..., Explained], operations: Sequence[Operation], lines: Sequence[PspLine], terms: Terms
-) -> Explained:
-    return match([adapt.operation(each) for each in operations], [adapt.line(each) for each in lines], terms)
+def _exactly(operations: Sequence[Operation], lines: Sequence[PspLine]) -> list[Matched]:
+    exact = match_exactly([adapt.operation(each) for each in operations], [adapt.line(each) for each in lines])
+    return _matched(exact.matches, operations, lines)
 
 
-def _matched(explained: Explained, operations: Sequence[Operation], lines: Sequence[PspLine]) -> list[Matched]:
+def _matched(matches: Sequence[Match], operations: Sequence[Operation], lines: Sequence[PspLine]) -> list[Matched]:
     own: dict[Id, Operation] = {each.id: each for each in operations}
     theirs: dict[Id, PspLine] = {each.id: each for each in lines}
-
-    def of(match: Match) -> Matched:
-        found = tuple(own[each.id] for each in match.operations)
-        return Matched(match.rule, found, tuple(theirs[each.id] for each in match.lines))
-
-    return [of(match) for match in explained.matches]
+    return [
+        Matched(
+            match.rule,
+            tuple(own[each.id] for each in match.operations),
+            tuple(theirs[each.id] for each in match.lines),
+        )
+        for match in matches
+    ]

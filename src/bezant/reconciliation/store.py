@@ -18,13 +18,15 @@ _COLLECT = """
 INSERT INTO operations_in_transit (id, merchant_id, payment_id, kind, correlation_id, psp, psp_account_id,
     psp_reference, operation_reference, currency, amount_minor, effective_at)
 SELECT j.id, j.merchant_id, j.payment_id, j.kind, j.correlation_id, p.psp, p.psp_account_id, p.gateway_ref,
-    a.psp_reference, j.currency, e.debit_minor - e.credit_minor, j.effective_at
+    coalesce(a.psp_reference, d.psp_reference), j.currency, e.debit_minor - e.credit_minor, j.effective_at
 FROM ledger_journals AS j
 INNER JOIN ledger_entries AS e ON e.journal_id = j.id AND e.merchant_id = j.merchant_id AND e.account_code = CASE
     WHEN j.kind IN ('dispute_opened', 'dispute_won') THEN 'disputed_funds_held' ELSE 'customer_funds_in_transit' END
 INNER JOIN payments AS p ON p.id = j.payment_id AND p.merchant_id = j.merchant_id
 LEFT JOIN payment_attempts AS a ON a.merchant_id = j.merchant_id AND a.id = CASE
     WHEN j.correlation_id ~ '^att_[0-9a-f]{32}$' THEN substr(j.correlation_id, 5)::uuid END
+LEFT JOIN disputes AS d ON d.merchant_id = j.merchant_id AND d.id = CASE
+    WHEN j.correlation_id ~ '^dsp_[0-9a-f]{32}' THEN substr(j.correlation_id, 5, 32)::uuid END
 WHERE j.tx >= $1 AND j.tx < $2 AND j.kind IN ('capture', 'refund', 'refund_failed', 'dispute_opened', 'dispute_won')
 ON CONFLICT DO NOTHING
 """
@@ -77,7 +79,7 @@ WHERE o.effective_at BETWEEN $4 AND $5
 # What of these payments a line has explained already: their journals are a range of the primary key.
 _EXPLAINED_OF_PAYMENTS = """
 SELECT j.id, j.merchant_id, j.payment_id, j.kind, j.correlation_id, p.psp, p.psp_account_id, p.gateway_ref,
-    a.psp_reference, j.currency, t.debit_minor - t.credit_minor, j.effective_at
+    coalesce(a.psp_reference, d.psp_reference), j.currency, t.debit_minor - t.credit_minor, j.effective_at
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS w (payment_id, first_id, last_id)
 INNER JOIN ledger_journals AS j ON j.id BETWEEN w.first_id AND w.last_id AND j.payment_id = w.payment_id
     AND j.kind IN ('capture', 'refund', 'refund_failed', 'dispute_opened', 'dispute_won')
@@ -87,6 +89,8 @@ INNER JOIN ledger_entries AS t ON t.journal_id = j.id AND t.merchant_id = j.merc
 INNER JOIN payments AS p ON p.id = j.payment_id AND p.merchant_id = j.merchant_id
 LEFT JOIN payment_attempts AS a ON a.merchant_id = j.merchant_id AND a.id = CASE
     WHEN j.correlation_id ~ '^att_[0-9a-f]{32}$' THEN substr(j.correlation_id, 5)::uuid END
+LEFT JOIN disputes AS d ON d.merchant_id = j.merchant_id AND d.id = CASE
+    WHEN j.correlation_id ~ '^dsp_[0-9a-f]{32}' THEN substr(j.correlation_id, 5, 32)::uuid END
 """
 _OVERDUE = f"""
 SELECT {_OPERATION_COLUMNS} FROM operations_in_transit AS o
