@@ -36,10 +36,10 @@ class Alarm:
             self._timer.cancel()
             self._timer = None
         if self._loop is not None and self._times:
-            self._timer = self._loop.call_later(max(0.0, self._times[0][0] - time.time()), self._go_off)
+            self._timer = self._loop.call_later(max(0.0, self._times[0][0] - time.time()), self.ring)
 
-    def _go_off(self) -> None:
-        self._timer = None
+    def ring(self) -> None:
+        """Rings for all whose time has come."""
         now = time.time()
         while self._times and self._times[0][0] <= now:
             self._ring(heappop(self._times)[1])

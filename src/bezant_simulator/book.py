@@ -53,6 +53,10 @@ class Watcher(Protocol):
         """How long what comes later takes."""
         ...
 
+    def dispute_fee(self) -> int:
+        """What a dispute costs."""
+        ...
+
 
 class Book:
     """All charges, by id and by the references of their operations."""
@@ -197,7 +201,7 @@ class Book:
 
     def open_dispute(self, charge: Charge, claim: Claim, now: float) -> Dispute:
         """A dispute of what was captured, even where it was refunded."""
-        dispute = disputes.begin(charge, claim, now)
+        dispute = disputes.begin(charge, claim, self._watcher.dispute_fee(), now)
         self._by_part[dispute.id] = charge.id
         self._let_fate_decide(dispute, now)
         self._watcher.tell(charge, dispute, now)

@@ -2,7 +2,7 @@
 
 GET charges (`reference=` and `payment_reference=` narrow it; `limit=` and `after=` an id give a page of it), GET
 balances, GET events (`charge=` narrows it), GET and POST settings, POST reset, POST webhook_secrets. What is done in
-the PSP's dashboard, past all callers, is in `dashboard.py`.
+the PSP's dashboard, past all callers, is in `dashboard.py`; reports and bank statements are in `settlement/api.py`.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from bezant_simulator.api import HttpRequest
 from bezant_simulator.courier import Sent
 from bezant_simulator.model import Charge, Delivery, Dispute, DisputeStage, DisputeStatus, Kind, OperationStatus
 from bezant_simulator.settings import Settings
+from bezant_simulator.settlement import api as settlement_api
 from bezant_simulator.wire import Reply, rfc3339
 from bezant_simulator.world import World
 
@@ -121,6 +122,8 @@ def answer(world: World, request: HttpRequest) -> Reply:
             case "POST", ["webhook_secrets"]:
                 world.courier.secrets = tuple(msgspec.json.decode(request.body, type=_Secrets).secrets)
                 return Reply(200, b"{}")
+            case _, [what, *_] if what in settlement_api.PATHS:
+                return settlement_api.answer(world, request)
             case "POST", parts:
                 return dashboard.answer(world, request, parts)
             case _:

@@ -38,8 +38,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     evidence_s: float = EVIDENCE_S
 
 
-def begin(charge: Charge, claim: Claim, now: float) -> Dispute:
-    """A new dispute on the charge."""
+def begin(charge: Charge, claim: Claim, fee: int, now: float) -> Dispute:
+    """A new dispute on the charge; `fee` is taken each time that money is."""
     is_foreign = claim.currency not in (None, charge.currency)
     dispute = Dispute(
         id=new_id("dp"),
@@ -54,6 +54,7 @@ def begin(charge: Charge, claim: Claim, now: float) -> Dispute:
         held=max(0, charge.refundable) if is_foreign else None,
         after_evidence=claim.after_evidence,
         evidence_s=claim.evidence_s,
+        fee=fee,
     )
     if not claim.is_inquiry:
         _move(dispute, now, -dispute.amount)

@@ -1,8 +1,9 @@
 """What a merchant can do about a dispute over the wire. `/v1/disputes/{id}`.
 
-GET shows it. POST /evidence: `{"texts"?: {name: text}, "files"?: [{"name", "content_type", "content" (base64)}],
-"submit"?}`: may be sent in pieces until one says `submit`; then the bank looks into it. POST /accept gives in. Both
-take an `Idempotency-Key`, and go wrong where the charge's `metadata.simulate` says so (`evidence:timeout_after`).
+GET shows it. POST /evidence: `{"texts"?: {field: text}, "files"?: [{"name", "content_type", "content" (base64),
+"field"?}], "submit"?}`: may be sent in pieces until one says `submit`; then the bank looks into it. POST /accept gives
+in. Both take an `Idempotency-Key`, and go wrong where the charge's `metadata.simulate` says so
+(`evidence:timeout_after`).
 """
 
 import binascii
@@ -32,6 +33,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     name: _Name
     content_type: _Name
     content: str
+    field: _Name | None = None
 
 
 class _Evidence(msgspec.Struct, forbid_unknown_fields=True):
@@ -99,7 +101,7 @@ def _seen(file: _File) -> EvidenceFile:
     content = b64decode(file.content, validate=True)
     if not content:
         raise msgspec.ValidationError("A file is empty.")
-    return EvidenceFile(file.name, file.content_type, len(content), hashlib.sha256(content).hexdigest())
+    return EvidenceFile(file.name, file.content_type, len(content), hashlib.sha256(content).hexdigest(), file.field)
 
 
 def _nowhere() -> Reply:

@@ -18,11 +18,13 @@ import msgspec
 from bezant_simulator.events import Event
 from bezant_simulator.keys import StoredAnswer
 from bezant_simulator.model import Charge
+from bezant_simulator.settlement.model import Batch, Plan
 
 
 class Record(msgspec.Struct, omit_defaults=True):
     """What changed at one moment: a charge as it is now, the answer of a key, a key struck by a fault, events to be
-    told and the id of one that was told (or given up), or everything gone.
+    told and the id of one that was told (or given up), a batch that was settled, what is to be planted in the next, or
+    everything gone.
     """
 
     charge: Charge | None = None
@@ -30,6 +32,8 @@ class Record(msgspec.Struct, omit_defaults=True):
     struck: str | None = None
     events: list[Event] = []
     told: str | None = None
+    batch: Batch | None = None
+    plan: Plan | None = None
     reset: bool = False
 
 

@@ -130,6 +130,7 @@ class EvidenceFile(msgspec.Struct, omit_defaults=True):
     content_type: str
     size: int
     sha256: str
+    field: str | None = None
 
 
 class DisputeMove(msgspec.Struct):
@@ -143,8 +144,9 @@ class Dispute(msgspec.Struct, omit_defaults=True):
     """The customer's bank takes money back while it looks into it.
 
     `fate` comes at `decides_at` where it is won or lost; `after_evidence`: that clock starts with the merchant's
-    answer. `held`: how much of the charge it keeps from being refunded, where that is not its amount. `changes` counts
-    what became of it since it was opened.
+    answer. `held`: how much of the charge it keeps from being refunded, where that is not its amount. `fee`: what the
+    PSP takes each time that money is taken, in the dispute's currency. `changes` counts what became of it since it was
+    opened.
     """
 
     id: str
@@ -160,6 +162,7 @@ class Dispute(msgspec.Struct, omit_defaults=True):
     held: int | None = None
     after_evidence: bool = False
     evidence_s: float = EVIDENCE_S
+    fee: int = 0
     texts: dict[str, str] = {}
     files: list[EvidenceFile] = []
     submitted: float | None = None
@@ -170,6 +173,11 @@ class Dispute(msgspec.Struct, omit_defaults=True):
     def is_decided_by_fate(self) -> bool:
         """Whether the clock decides it."""
         return self.fate in (DisputeStatus.WON, DisputeStatus.LOST)
+
+    @property
+    def rounds(self) -> int:
+        """How often money was taken for it."""
+        return sum(move.amount < 0 for move in self.moves)
 
     @property
     def of_charge(self) -> int:

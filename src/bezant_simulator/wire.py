@@ -103,7 +103,9 @@ class EvidenceView(msgspec.Struct):
 
 
 class DisputeView(msgspec.Struct, tag_field="object", tag="dispute"):
-    """A dispute as the wire shows it. `evidence_due` counts while it waits for an answer."""
+    """A dispute as the wire shows it. `evidence_due` counts while it waits for an answer. `round`: how often money was
+    taken for it; `fee`: what the PSP takes each time.
+    """
 
     id: str
     charge: str
@@ -114,6 +116,8 @@ class DisputeView(msgspec.Struct, tag_field="object", tag="dispute"):
     reason: str
     created: float
     evidence_due: float
+    round: int
+    fee: int
     evidence: EvidenceView
 
 
@@ -204,6 +208,8 @@ def dispute_view(charge: Charge, dispute: Dispute) -> DisputeView:
         reason=dispute.reason,
         created=dispute.opened,
         evidence_due=dispute.evidence_due,
+        round=dispute.rounds,
+        fee=dispute.fee,
         evidence=EvidenceView(dispute.texts, dispute.files, dispute.submitted),
     )
 

@@ -1,5 +1,5 @@
-"""Everything the simulator holds at run time: the book, the keys, what is to be told, the journal behind them, and its
-settings.
+"""Everything the simulator holds at run time: the book, the keys, what is to be told, what was settled, the journal
+behind them, and its settings.
 """
 
 import time
@@ -15,6 +15,9 @@ from bezant_simulator.journal import FileJournal, Journal, MemoryJournal, Record
 from bezant_simulator.keys import Keys, StoredAnswer
 from bezant_simulator.model import Charge, Delivery, Dispute, Operation
 from bezant_simulator.settings import Settings
+from bezant_simulator.settlement.closing import Terms
+from bezant_simulator.settlement.model import Batch, Plan
+from bezant_simulator.settlement.papers import Papers
 
 
 class World:
@@ -23,6 +26,7 @@ class World:
     def __init__(self, settings: Settings, state: Path | None, webhook_secrets: Sequence[str] = ()) -> None:
         self.book = Book(self)
         self.keys = Keys()
+        self.papers = Papers()
         self.settings = settings
         self.courier = Courier(lambda: self.settings, webhook_secrets, self._told)
         self._alarm = Alarm(self._look_at)
@@ -59,6 +63,7 @@ class World:
             self.keys.finish(answer)
         self._journal.append(Record(charge=charge, answer=answer, events=events))
         if charge is not None:
+            self.papers.touch(charge.id)
             self._wait_for_the_clock(charge)
         if events:
             self._journal.when_durable(lambda: self.courier.post(events))
@@ -68,6 +73,19 @@ class World:
         """Sends an event about nothing in the book."""
         self._untold.append(event)
         self.keep()
+
+    def settle(self, terms: Terms) -> Batch | None:
+        """Closes a batch, of everything that has moved money by now."""
+        self._alarm.ring()
+        batch = self.papers.close(lambda charge_id: self.book.charge(charge_id, self.now()), terms)
+        if batch is not None:
+            self._journal.append(Record(batch=batch))
+        return batch
+
+    def plan(self, plan: Plan) -> None:
+        """What is to be planted in the next batch."""
+        self.papers.plan = plan
+        self._journal.append(Record(plan=plan))
 
     def strike(self, key: str | None) -> bool:
         """Whether a fault strikes a call with this key."""
@@ -82,6 +100,7 @@ class World:
         """Forgets everything; the settings are those of the start again."""
         self.book.clear()
         self.keys.clear()
+        self.papers.clear()
         self.courier.clear()
         self._alarm.clear()
         self.settings, self.courier.secrets = self._settings_at_start, self._secrets_at_start
@@ -103,6 +122,10 @@ class World:
         """Called by the book."""
         return self.settings.async_delay_s
 
+    def dispute_fee(self) -> int:
+        """Called by the book."""
+        return self.settings.dispute_fee
+
     def _look_at(self, charge_id: str) -> None:
         self.book.charge(charge_id, self.now())
 
@@ -122,7 +145,12 @@ class World:
         charges = [Record(charge=charge) for charge in self.book.as_kept()]
         answers = [Record(answer=answer) for answer in self.keys.answers()]
         events = [Record(events=[event]) for event in waiting.values()]
-        journal.start([*charges, *answers, *(Record(struck=key) for key in self.keys.struck()), *events])
+        batches = [Record(batch=batch) for batch in self.papers.batches()]
+        plan = Record(plan=self.papers.plan)
+        struck = (Record(struck=key) for key in self.keys.struck())
+        journal.start([*charges, *answers, *struck, *events, *batches, plan])
+        for charge in self.book.as_kept():
+            self.papers.touch(charge.id)
         self.courier.restore(waiting.values())
         return journal
 
@@ -130,6 +158,7 @@ class World:
         if record.reset:
             self.book.clear()
             self.keys.clear()
+            self.papers.clear()
             waiting.clear()
         if record.charge is not None:
             self.book.put(record.charge)
@@ -137,6 +166,10 @@ class World:
             self.keys.finish(record.answer)
         if record.struck is not None:
             self.keys.strike(record.struck)
+        if record.batch is not None:
+            self.papers.put(record.batch)
+        if record.plan is not None:
+            self.papers.plan = record.plan
         waiting.update((event.id, event) for event in record.events)
         if record.told is not None:
             waiting.pop(record.told, None)

@@ -50,6 +50,9 @@ class Machine(RuleBasedStateMachine):
     def delay_s(self) -> float:
         return DELAY_S
 
+    def dispute_fee(self) -> int:
+        return 1500
+
     def keep(self, charge: Charge) -> None:
         self.kept[charge.id] = msgspec.json.encode(charge)
 
