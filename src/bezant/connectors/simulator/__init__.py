@@ -7,7 +7,18 @@ sets (`--visibility-lag`), at most `VISIBILITY_LAG_S`. Reads by the PSP's own id
 webhook, signed whole, with the reference of the operation's own attempt; what was done in its dashboard has none.
 """
 
-from bezant.connectors.simulator.calls import authenticate, authorize, cancel, capture, fetch, holdings, refund
+from bezant.connectors.simulator.calls import (
+    accept_dispute,
+    authenticate,
+    authorize,
+    cancel,
+    capture,
+    fetch,
+    fetch_dispute,
+    holdings,
+    refund,
+    submit_evidence,
+)
 from bezant.connectors.simulator.webhooks import WEBHOOKS
 from bezant.psp.connector import Connector
 from bezant.psp.contract import Manifest, Operation, Resolution
@@ -40,4 +51,7 @@ CONNECTOR = Connector(
     fetch=fetch,
     webhooks=WEBHOOKS,
     holdings=holdings,
+    submit_evidence=submit_evidence,
+    accept_dispute=accept_dispute,
+    fetch_dispute=fetch_dispute,
 )

@@ -1,16 +1,18 @@
-"""The simulator's five calls and its list of charges: build the request, read the answer.
+"""The simulator's calls and its list of charges: build the request, read the answer.
 
 An answer of another shape, or about something else than what was asked, is no answer: the outcome is unknown.
 """
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
 from bezant.connectors.simulator import mapping
-from bezant.connectors.simulator.mapping import Charge, ChargeList, OperationList, Refusal
+from bezant.connectors.simulator.mapping import Charge, ChargeList, Dispute, OperationList, Refusal
 from bezant.connectors.simulator.mapping import Operation as Done
 from bezant.psp.contract import (
     Ask,
@@ -26,9 +28,12 @@ from bezant.psp.contract import (
     Send,
     Verdict,
 )
+from bezant.psp.disputes import DisputeAsk, DisputeState, EvidenceAsk
+from bezant.psp.notices import DisputeNotice
 
 CHARGES: Final = "/v1/charges"
 OPERATIONS: Final = "/v1/operations"
+DISPUTES: Final = "/v1/disputes"
 FACTS: Final = "/_simulator/charges"
 PAGE_MAX: Final = 200
 
@@ -54,7 +59,7 @@ async def authorize(ask: Ask, send: Send) -> Outcome:
         "description": ask.description,
         "statement_descriptor": ask.statement_descriptor,
     }
-    response = await send(_post(ask, CHARGES, body))
+    response = await send(_post(ask.reference, CHARGES, body))
     if response.status >= 400:
         return _refused(ask, response)
     return _authorization(ask, _read(response, Charge))
@@ -108,6 +113,52 @@ async def holdings(after: str | None, send: Send) -> Sequence[Holding]:
     ]
 
 
+async def submit_evidence(ask: EvidenceAsk, send: Send) -> DisputeState:
+    """Hand everything in at once."""
+    files = [
+        {
+            "field": file.field,
+            "name": file.name,
+            "content_type": file.content_type,
+            "content": b64encode(file.content).decode(),
+        }
+        for file in ask.files
+    ]
+    return await _answer_dispute(ask, send, "evidence", {"texts": dict(ask.texts), "files": files, "submit": True})
+
+
+async def accept_dispute(ask: DisputeAsk, send: Send) -> DisputeState:
+    """Give in."""
+    return await _answer_dispute(ask, send, "accept", {})
+
+
+async def fetch_dispute(ask: DisputeAsk, send: Send) -> DisputeState:
+    """The dispute as it stands."""
+    response = await send(_get(_dispute_path(ask)))
+    if response.status == 404:
+        return DisputeState(verdict=Verdict.NOT_FOUND)
+    return DisputeState(verdict=Verdict.APPROVED, notice=notice_of_dispute(_read(response, Dispute)))
+
+
+def notice_of_dispute(dispute: Dispute) -> DisputeNotice:
+    """How a dispute stands, whoever asked."""
+    status, stage = mapping.DISPUTE.get(dispute.status), mapping.STAGE.get(dispute.stage)
+    if status is None or stage is None:
+        raise ValueError(f"a dispute of the status {dispute.status} and the stage {dispute.stage}")
+    return DisputeNotice(
+        dispute_reference=dispute.id,
+        psp_reference=dispute.charge,
+        stage=stage,
+        status=status,
+        amount_minor=dispute.amount,
+        currency=dispute.currency,
+        round=dispute.round,
+        reason=dispute.reason,
+        evidence_due_at=datetime.fromtimestamp(dispute.evidence_due, UTC),
+        fee_minor=dispute.fee if dispute.round else None,
+    )
+
+
 def outcome_of_charge(charge: Charge) -> Outcome:
     """How its authorization stands, whoever asked."""
     verdict = mapping.STATUS.get(charge.authorization.status, Verdict.PENDING)
@@ -152,18 +203,32 @@ async def _fetch_authorization(ask: Ask, send: Send) -> Outcome:
 
 
 async def _modify(ask: Ask, send: Send, verb: str, body: Mapping[str, object]) -> Outcome:
-    response = await send(_post(ask, f"{_charge_path(ask)}/{verb}", body))
+    response = await send(_post(ask.reference, f"{_charge_path(ask)}/{verb}", body))
     if response.status >= 400:
         return _refused(ask, response)
     return _operation(ask, _read(response, Done))
+
+
+async def _answer_dispute(ask: DisputeAsk, send: Send, verb: str, body: Mapping[str, object]) -> DisputeState:
+    response = await send(_post(ask.reference, f"{_dispute_path(ask)}/{verb}", body))
+    if response.status < 400:
+        return DisputeState(verdict=Verdict.APPROVED, notice=notice_of_dispute(_read(response, Dispute)))
+    error = msgspec.convert(response.body, mapping.Refused).error
+    verdict = mapping.REFUSED.get(error.type, Verdict.UNKNOWN)
+    failure = _failure(error) if verdict is Verdict.DECLINED else None
+    return DisputeState(verdict=verdict, failure=failure, detail=f"HTTP {response.status} {error.code}")
+
+
+def _dispute_path(ask: DisputeAsk) -> str:
+    return f"{DISPUTES}/{quote(ask.dispute_reference, safe='')}"
 
 
 def _name(ask: Ask) -> dict[str, object]:
     return {"reference": ask.reference, "metadata": dict(ask.metadata)}
 
 
-def _post(ask: Ask, path: str, body: Mapping[str, object]) -> PspRequest:
-    return PspRequest(method="POST", path=path, headers={"Idempotency-Key": ask.reference}, json=body)
+def _post(key: str, path: str, body: Mapping[str, object]) -> PspRequest:
+    return PspRequest(method="POST", path=path, headers={"Idempotency-Key": key}, json=body)
 
 
 def _get(path: str, reference: str | None = None) -> PspRequest:

@@ -8,7 +8,7 @@ import msgspec
 
 from bezant.psp.contract import Operation as Kind
 from bezant.psp.contract import Verdict
-from bezant.psp.notices import DisputeStatus
+from bezant.psp.notices import DisputeStage, DisputeStatus
 
 DEFAULT_KEY: Final = "sim_demo"
 """Any key that begins with `sim_` opens the simulator, so a merchant needs none of his own."""
@@ -71,7 +71,10 @@ class Operation(msgspec.Struct, frozen=True):
 
 
 class Dispute(msgspec.Struct, frozen=True):
-    """A dispute of a charge; times in seconds since 1970."""
+    """A dispute of a charge; times in seconds since 1970.
+
+    `round`: how often money was taken for it, None in the words of an earlier version. `fee`: what is taken each time.
+    """
 
     id: Name
     charge: Name
@@ -80,6 +83,9 @@ class Dispute(msgspec.Struct, frozen=True):
     currency: str
     reason: str
     evidence_due: float
+    stage: str = "chargeback"
+    round: int | None = None
+    fee: Amount | None = None
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -127,8 +133,21 @@ EVENTS: Final[Mapping[str, type[Charge] | type[Operation] | type[Dispute]]] = {
 }
 """Type of an event: what it is about. What became of that is in the data."""
 
-DISPUTE: Final[Mapping[str, DisputeStatus]] = {"open": "needs_response", "won": "won", "lost": "lost"}
-"""Status of a dispute."""
+DISPUTE: Final[Mapping[str, DisputeStatus]] = {
+    "open": "needs_response",
+    "inquiry": "inquiry",
+    "needs_response": "needs_response",
+    "under_review": "under_review",
+    "won": "won",
+    "lost": "lost",
+    "accepted": "accepted",
+    "expired": "expired",
+    "closed": "closed",
+}
+"""Status of a dispute; `open` is a word of an earlier version."""
+
+STAGE: Final[Mapping[str, DisputeStage]] = {"inquiry": "inquiry", "chargeback": "chargeback", "second": "second"}
+"""Stage of a dispute."""
 
 OPERATIONS: Final[Mapping[str, Kind]] = {"capture": Kind.CAPTURE, "cancel": Kind.CANCEL, "refund": Kind.REFUND}
 """Kind of an operation."""
@@ -172,5 +191,7 @@ FAILURES: Final[Mapping[str, tuple[str, bool]]] = {
     "currency_mismatch": ("currency_mismatch", False),
     "unknown_payment_method": ("payment_method_invalid", False),
     "unknown_charge": ("unknown_at_psp", False),
+    "unknown_dispute": ("unknown_at_psp", False),
+    "not_possible": ("invalid_state", False),
 }
 """Decline code, else code, of a refusal: our code, and whether another try may succeed."""

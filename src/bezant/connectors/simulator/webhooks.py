@@ -7,19 +7,18 @@ one is replaced.
 import hmac
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
 import msgspec
 
 from bezant.connectors.simulator import mapping
-from bezant.connectors.simulator.calls import outcome_of_charge, outcome_of_operation
+from bezant.connectors.simulator.calls import notice_of_dispute, outcome_of_charge, outcome_of_operation
 from bezant.connectors.simulator.mapping import Charge, Dispute, Event
 from bezant.psp.contract import Credentials, Operation
 from bezant.psp.notices import (
     TOLERANCE_S,
-    DisputeNotice,
     Notice,
     Notices,
     RawEvent,
@@ -64,28 +63,13 @@ def notices(event: RawEvent) -> Notices | None:
     if isinstance(subject, Charge):
         return (Notice(operation=Operation.AUTHORIZE, outcome=outcome_of_charge(subject)),)
     if isinstance(subject, Dispute):
-        return (_dispute(subject),)
+        return (notice_of_dispute(subject),)
     kind = mapping.OPERATIONS.get(subject.kind)
     if kind is None:
         raise ValueError(f"an operation of the kind {subject.kind}")
     if subject.reference is None and subject.amount == 0:
         return ()  # a charge given up in the dashboard before it was decided: the charge's own event says it
     return (Notice(operation=kind, outcome=outcome_of_operation(subject)),)
-
-
-def _dispute(dispute: Dispute) -> DisputeNotice:
-    status = mapping.DISPUTE.get(dispute.status)
-    if status is None:
-        raise ValueError(f"a dispute of the status {dispute.status}")
-    return DisputeNotice(
-        dispute_reference=dispute.id,
-        psp_reference=dispute.charge,
-        status=status,
-        amount_minor=dispute.amount,
-        currency=dispute.currency,
-        reason=dispute.reason,
-        evidence_due_at=datetime.fromtimestamp(dispute.evidence_due, UTC),
-    )
 
 
 WEBHOOKS: Final = Webhooks(accept=accept, notices=notices)
