@@ -263,13 +263,19 @@ ALTER TABLE breaks ADD COLUMN resolution text;
 ALTER TABLE breaks ADD COLUMN resolved_by text;
 ALTER TABLE breaks ADD COLUMN resolved_at timestamptz;
 ALTER TABLE breaks ADD COLUMN journal_id uuid;
+ALTER TABLE breaks ADD COLUMN since timestamptz;
+ALTER TABLE breaks ADD COLUMN heals integer NOT NULL DEFAULT 0;
+ALTER TABLE breaks ADD COLUMN next_heal_at timestamptz;
 ALTER TABLE breaks ADD CONSTRAINT breaks_resolved CHECK (
     (status = 'resolved') = (resolved_at IS NOT null) AND (resolved_at IS null) = (resolution IS null)
 );
 COMMENT ON COLUMN breaks.subject IS 'what it is about, as it is shown: an operation, a line, a payout, a bank line';
 COMMENT ON COLUMN breaks.item_id IS 'the id of that; once it is explained, the break closes by itself';
+COMMENT ON COLUMN breaks.since IS 'when what it is about began; its age counts from here, else from created_at';
+COMMENT ON COLUMN breaks.next_heal_at IS 'when its PSP is asked about it next; null where that is no use';
 
 CREATE INDEX breaks_open ON breaks (kind, id) WHERE status = 'open';
+CREATE INDEX breaks_to_heal ON breaks (next_heal_at) WHERE status = 'open' AND next_heal_at IS NOT null;
 CREATE INDEX breaks_of_item ON breaks (item_id) WHERE item_id IS NOT null;
 
 CREATE TABLE break_comments (
