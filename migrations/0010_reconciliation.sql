@@ -223,6 +223,21 @@ INSERT INTO operations_cursor (tx) VALUES (0);
 -- Journals are written in the order of their transactions, so this index costs next to nothing.
 CREATE INDEX ledger_journals_by_tx ON ledger_journals USING brin (tx) WITH (pages_per_range = 16, autosummarize = on);
 
+-- The id that the check of `ledger_journals` demands of a journal about a payment.
+CREATE FUNCTION ledger_journal_id(merchant_id uuid, payment_id uuid, kind text, correlation_id text) RETURNS uuid
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT (
+        left(payment_id::text, 13) || '-7' || substr(h, 2, 3) || '-'
+        || to_hex((('x' || substr(h, 5, 1))::bit(4)::int & 3) | 8) || substr(h, 6, 3) || '-' || substr(h, 9, 12)
+    )::uuid
+    FROM (
+        SELECT left(encode(sha256(convert_to(
+            replace(merchant_id::text || E'\x1f' || payment_id::text, '-', '') || E'\x1f' || kind || E'\x1f'
+            || correlation_id, 'UTF8'
+        )), 'hex'), 20) AS h
+    ) AS hash
+$$;
+
 CREATE TABLE explained (
     item_id uuid PRIMARY KEY,
     side text NOT NULL CHECK (side IN ('operation', 'line', 'payout', 'bank_line')),
@@ -254,6 +269,7 @@ CREATE TABLE undone_matches (
 ALTER TABLE breaks ALTER COLUMN payment_id DROP NOT NULL;
 ALTER TABLE breaks ADD COLUMN subject text;
 ALTER TABLE breaks ADD COLUMN item_id uuid;
+ALTER TABLE breaks ADD COLUMN items uuid[] NOT NULL DEFAULT '{}';
 ALTER TABLE breaks ADD COLUMN psp text;
 ALTER TABLE breaks ADD COLUMN currency text CHECK (currency ~ '^[A-Z]{3}$');
 ALTER TABLE breaks ADD COLUMN at_risk_minor bigint CHECK (at_risk_minor >= 0);
@@ -271,6 +287,7 @@ ALTER TABLE breaks ADD CONSTRAINT breaks_resolved CHECK (
 );
 COMMENT ON COLUMN breaks.subject IS 'what it is about, as it is shown: an operation, a line, a payout, a bank line';
 COMMENT ON COLUMN breaks.item_id IS 'the id of that; once it is explained, the break closes by itself';
+COMMENT ON COLUMN breaks.items IS 'that, and what else it is about: an operation that a line does not agree with';
 COMMENT ON COLUMN breaks.since IS 'when what it is about began; its age counts from here, else from created_at';
 COMMENT ON COLUMN breaks.next_heal_at IS 'when its PSP is asked about it next; null where that is no use';
 

@@ -1,7 +1,7 @@
 """Keeps what a run found: each break once, for as long as it stands."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Final
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from bezant.reconciliation.breaks.store import NewBreak, Subject
 from bezant.reconciliation.matching.model import BreakKind, Found, Id
 
 _AT_ONCE: Final = 1_000
+_ITEMS_MAX: Final = 50
 _BEGINNING: Final = ("", UUID(int=0))
 
 
@@ -31,37 +32,41 @@ async def keep(database: Database, found: Sequence[Found]) -> Kept:
 
     Safe to repeat, and to be killed: the next run finds the same.
     """
-    by_key = {(break_id(each.kind, subject), subject): each for each in found if (subject := _subject(each))}
-    in_order = sorted(by_key)
+    by_subject = {(each.kind.value, subject): each for each in found if (subject := _subject(each))}
+    in_order = sorted(by_subject)
     counts: Counter[str] = Counter()
     opened = 0
+    kept = set[UUID]()
     for start in range(0, len(in_order), _AT_ONCE):
-        part = [(key[1], by_key[key]) for key in in_order[start : start + _AT_ONCE]]
+        part = [(key[1], by_subject[key]) for key in in_order[start : start + _AT_ONCE]]
         async with database.transaction() as transaction:
             rows = await _rows(transaction, part)
             before = await store.states(transaction.connection, rows)
             await store.keep(transaction, rows)
+        kept |= {row.id for row in rows}
         for row in rows:
             status, resolution = before.get(row.id, ("new", None))
             if status != "resolved" or resolution in AUTOMATIC:
                 counts[row.kind] += 1
                 opened += status != "open"
-    return Kept(counts=dict(sorted(counts.items())), opened=opened, closed=await _close(database, by_key))
+    closed = await _close(database, kept, {item_id for _, item_id in in_order})
+    return Kept(counts=dict(sorted(counts.items())), opened=opened, closed=closed)
 
 
 async def _rows(transaction: Transaction, part: Sequence[tuple[UUID, Found]]) -> list[NewBreak]:
     payments = [each.payment if isinstance(each.payment, UUID) else None for _, each in part]
     subjects = await store.subjects(transaction.connection, [item_id for item_id, _ in part], payments)
-    return [
+    rows = [
         _row(subjects[item_id], each, transaction)
         for item_id, each in part
         if item_id in subjects and subjects[item_id].side is not None
     ]
+    return sorted(rows, key=lambda row: row.id)
 
 
 def _row(subject: Subject, found: Found, transaction: Transaction) -> NewBreak:
     return NewBreak(
-        id=break_id(found.kind, subject.id),
+        id=break_id(found.kind, subject.id, subject.payment_id),
         merchant_id=subject.merchant_id or ids.OPERATOR_MERCHANT,
         payment_id=subject.payment_id,
         kind=found.kind,
@@ -73,20 +78,19 @@ def _row(subject: Subject, found: Found, transaction: Transaction) -> NewBreak:
         at_risk_minor=abs(found.at_risk_minor),
         since=found.since,
         next_heal_at=transaction.now if found.kind == BreakKind.MISSING_PSP_ROW else None,
+        items=[item for item in found.subjects if isinstance(item, UUID)][:_ITEMS_MAX],
     )
 
 
-async def _close(database: Database, by_key: Mapping[tuple[UUID, UUID], Found]) -> int:
+async def _close(database: Database, kept: Set[UUID], found_items: Set[UUID]) -> int:
     """Close what was not found again because it is explained now, or has become a break of another kind."""
-    found_items = {item_id for _, item_id in by_key}
     closed, after = 0, _BEGINNING
     while True:
         async with database.transaction() as transaction:
             standing = await store.standing(transaction.connection, after, _AT_ONCE)
             ends: dict[tuple[UUID, UUID], Resolution] = {}
             for each in standing:
-                is_found = (each.id, each.item_id) in by_key
-                end = end_of(each, is_found=is_found, is_found_otherwise=each.item_id in found_items)
+                end = end_of(each, is_found=each.id in kept, is_found_otherwise=each.item_id in found_items)
                 if end is not None:
                     ends[each.id, each.merchant_id] = end
             if ends:

@@ -46,9 +46,9 @@ class Standing(msgspec.Struct, frozen=True, array_like=True):
     is_explained: bool
 
 
-def break_id(kind: str, item_id: UUID) -> UUID:
-    """The one break of this kind for a thing."""
-    return ids.derived(item_id, "break", kind, item_id.hex)
+def break_id(kind: str, item_id: UUID, payment_id: UUID | None) -> UUID:
+    """The one break of this kind for a thing, in the family of the payment that it is known to concern."""
+    return ids.derived(payment_id or item_id, "break", kind, item_id.hex)
 
 
 def end_of(standing: Standing, *, is_found: bool, is_found_otherwise: bool) -> Resolution | None:

@@ -30,16 +30,20 @@ _AUTOMATIC: Final = ", ".join(f"'{resolution}'" for resolution in sorted(AUTOMAT
 # What a person has ended stays as it is.
 _KEEP = f"""
 INSERT INTO breaks AS b (id, merchant_id, payment_id, kind, detail, subject, item_id, psp, currency, at_risk_minor,
-    since, next_heal_at, created_at)
-SELECT n.*, $13 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::uuid[],
-    $8::text[], $9::text[], $10::bigint[], $11::timestamptz[], $12::timestamptz[]) AS n
+    since, next_heal_at, items, created_at)
+SELECT n.id, n.merchant_id, n.payment_id, n.kind, n.detail, n.subject, n.item_id, n.psp, n.currency, n.at_risk_minor,
+    n.since, n.next_heal_at, ARRAY(SELECT jsonb_array_elements_text(n.items::jsonb)::uuid), $14
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::text[],
+    $10::bigint[], $11::timestamptz[], $12::timestamptz[], $13::text[]) AS n (id, merchant_id, payment_id, kind, detail,
+    subject, item_id, psp, currency, at_risk_minor, since, next_heal_at, items)
 ON CONFLICT (id, merchant_id) DO UPDATE
 SET detail = excluded.detail, currency = excluded.currency, at_risk_minor = excluded.at_risk_minor,
-    payment_id = coalesce(excluded.payment_id, b.payment_id), next_heal_at = coalesce(b.next_heal_at,
+    items = excluded.items, next_heal_at = coalesce(b.next_heal_at,
         CASE WHEN b.status = 'resolved' THEN excluded.next_heal_at END),
     status = 'open', resolution = NULL, resolved_by = NULL, resolved_at = NULL
-WHERE (b.status = 'open' OR b.resolution IN ({_AUTOMATIC})) AND (b.status, b.detail, b.currency, b.at_risk_minor)
-    IS DISTINCT FROM ('open', excluded.detail, excluded.currency, excluded.at_risk_minor)
+WHERE (b.status = 'open' OR b.resolution IN ({_AUTOMATIC}))
+    AND (b.status, b.detail, b.currency, b.at_risk_minor, b.items)
+        IS DISTINCT FROM ('open', excluded.detail, excluded.currency, excluded.at_risk_minor, excluded.items)
 """
 _STANDING = """
 SELECT b.id, b.merchant_id, b.kind, b.item_id, e.item_id IS NOT NULL
@@ -69,6 +73,7 @@ class NewBreak(msgspec.Struct, frozen=True, kw_only=True):
     at_risk_minor: int
     since: datetime
     next_heal_at: datetime | None
+    items: Sequence[UUID]
 
 
 class Subject(msgspec.Struct, frozen=True, array_like=True):
@@ -111,6 +116,7 @@ async def keep(transaction: Transaction, rows: Sequence[NewBreak]) -> None:
         [row.at_risk_minor for row in rows],
         [row.since for row in rows],
         [row.next_heal_at for row in rows],
+        [msgspec.json.encode(row.items).decode() for row in rows],
         transaction.now,
     )
 

@@ -25,7 +25,8 @@ FROM payments AS p LEFT JOIN ({_DONE}) AS d ON d.payment_id = p.id AND d.merchan
 """
 _WITH_BREAKS = """
 LEFT JOIN (
-    SELECT b.payment_id, b.merchant_id, count(*) AS breaks FROM breaks AS b GROUP BY b.payment_id, b.merchant_id
+    SELECT b.payment_id, b.merchant_id, count(*) AS breaks
+    FROM breaks AS b WHERE b.item_id IS NULL GROUP BY b.payment_id, b.merchant_id
 ) AS k ON k.payment_id = p.id AND k.merchant_id = p.merchant_id
 """
 
