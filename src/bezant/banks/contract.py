@@ -21,7 +21,8 @@ class EntryKind(StrEnum):
 class StatementHead(msgspec.Struct, frozen=True, kw_only=True):
     """A statement begins. `account`: as the bank writes it, without blanks (an IBAN or its own number).
 
-    Balances are signed minor units, None where the statement has none.
+    Balances are signed minor units, None where the statement has none. `is_final`: false for a report within the day
+    and for a notice of single entries (camt.052, camt.054, MT942), whose entries come again in the day's statement.
     """
 
     account: str
@@ -30,6 +31,7 @@ class StatementHead(msgspec.Struct, frozen=True, kw_only=True):
     sequence: str | None = None
     opening_minor: int | None = None
     opened_on: date | None = None
+    is_final: bool = True
 
 
 class StatementEntry(msgspec.Struct, frozen=True, kw_only=True):
