@@ -13,6 +13,7 @@ from bezant_simulator.decisions import due_at, new_id
 from bezant_simulator.disputes import STEPS, Claim, Step, accept, answer
 from bezant_simulator.events import Event, event_of
 from bezant_simulator.model import Charge, Delivery, Dispute, DisputeStatus, Kind, Operation, OperationStatus, Stage
+from bezant_simulator.settlement.movements import movements
 
 DELAY_S = 3.0
 METHODS = ["pm_card_visa", "pm_card_declined", "pm_card_3ds", "pm_wallet", "pm_card_async", "pm_card_async_fails",
@@ -156,6 +157,15 @@ class Machine(RuleBasedStateMachine):
                 is_taken = dispute.is_held or dispute.is_lost
                 assert sum(move.amount for move in dispute.moves) == (-dispute.amount if is_taken else 0)
                 assert [move.at for move in dispute.moves] == sorted(move.at for move in dispute.moves)
+
+    @invariant()
+    def movements_are_what_was_moved(self) -> None:
+        for charge in self.book.as_kept():
+            found = list(movements(charge))
+            assert len({movement.line_id for movement in found}) == len(found)
+            disputed = sum(move.amount for dispute in charge.disputes for move in dispute.moves)
+            assert sum(m.amount for m in found) == charge.amount_captured - charge.amount_refunded + disputed
+            assert all(movement.at <= self.now for movement in found)
 
     @invariant()
     def each_change_is_told_once(self) -> None:
