@@ -174,6 +174,7 @@ class Noted(msgspec.Struct, frozen=True):
     ours: tuple[Id, ...]
     theirs: tuple[Id, ...]
     detail: str
+    payment: Id | None = None
 
 
 class Explained(msgspec.Struct, frozen=True):
@@ -197,7 +198,7 @@ class ExplainedDeposits(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A break. `subjects`: the ids that it is about, the one to open first in front. `since`: what its age counts from."""
+    """A break. `subjects`: the ids that it is about, the one to open first in front; it is as old as `since`."""
 
     kind: BreakKind
     subjects: tuple[Id, ...]

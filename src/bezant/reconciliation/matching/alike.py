@@ -1,0 +1,177 @@
+"""Explanations of lines whose names lead nowhere: by names that are alike, or by amount and date alone.
+
+A name that is alike says little where names lie close together: if another known name is one slip away from what was
+reported, the name must be one slip off and no other operation of the window may have that kind, currency and amount.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from bezant.reconciliation.matching.choose import Option
+from bezant.reconciliation.matching.known import Key, Records, amount_of, in_window, key_of, moment_cost
+from bezant.reconciliation.matching.model import Line, Operation
+from bezant.reconciliation.matching.named import EACH_MORE
+from bezant.reconciliation.matching.names import likeness, one_slip_away, relation, slips_max
+
+EACH_SLIP: Final = 30
+DENIAL: Final = 40
+CROWDED: Final = 50
+NO_NAME: Final = 200
+
+
+class Claimed(NamedTuple):
+    """Lines that would together explain an operation, one or more of them with names that are alike or none."""
+
+    operation: int
+    lines: tuple[int, ...]
+    said: int
+    """The line whose names are compared."""
+
+
+class Searched(NamedTuple):
+    """Explanations by names that are alike, and by amount and date alone."""
+
+    alike: list[Option]
+    nameless: list[Option]
+
+
+def searched_options(records: Records, lines: Sequence[int]) -> Searched:
+    """Explanations of `lines`, whose names lead to nothing that they fit."""
+    alike: list[tuple[Claimed, int, int]] = []
+    nameless: list[Option] = []
+    for claimed in _claimed(records, lines):
+        line, operation = records.lines[claimed.said], records.operations[claimed.operation]
+        related = relation(line.names + line.payment_names, operation.names + operation.payment_names)
+        if related.slips is not None:
+            alike.append((claimed, related.slips, related.denials))
+        elif not related.denials and len(claimed.lines) == 1 and not records.hits[claimed.said]:
+            terms = records.terms
+            if in_window(line, operation, terms.window_days_before, terms.window_days_after):
+                cost = NO_NAME + moment_cost(line, operation)
+                nameless.append(Option((claimed.operation,), claimed.lines, cost, "amount and date"))
+    return Searched(list(_plausible(records, alike)), nameless)
+
+
+def _claimed(records: Records, lines: Sequence[int]) -> Iterator[Claimed]:
+    """Lines, bundles of one name, and lines that complete an operation, with each operation of that amount."""
+    wanted: defaultdict[Key, list[tuple[int, ...]]] = defaultdict(list)
+    bundles: defaultdict[object, list[int]] = defaultdict(list)
+    for n in lines:
+        line = records.lines[n]
+        wanted[key_of(line)].append((n,))
+        if line.names or line.payment_names:
+            bundles[line.kind, amount_of(line)[0], line.names, line.payment_names].append(n)
+    for bundle in bundles.values():
+        if 1 < len(bundle) <= records.terms.group_max:
+            total = sum(amount_of(records.lines[n])[1] for n in bundle)
+            wanted[records.lines[bundle[0]].kind, amount_of(records.lines[bundle[0]])[0], total].append(tuple(bundle))
+    buckets = operations_by_key(records, wanted, only_open=True)
+    for key, claims in wanted.items():
+        yield from _pairs(records, claims, buckets.get(key, []))
+    yield from _completing(records, wanted)
+
+
+def operations_by_key(records: Records, keys: Iterable[Key], *, only_open: bool) -> dict[Key, list[int]]:
+    """Operations of each kind, currency and amount that is asked for."""
+    buckets: dict[Key, list[int]] = {key: [] for key in keys}
+    for n, operation in enumerate(records.operations):
+        if not (only_open and records.done[n]):
+            bucket = buckets.get((operation.kind, operation.currency, operation.amount_minor))
+            if bucket is not None:
+                bucket.append(n)
+    return buckets
+
+
+def _pairs(records: Records, claims: list[tuple[int, ...]], bucket: list[int]) -> Iterator[Claimed]:
+    terms = records.terms
+    if len(claims) * len(bucket) <= terms.budget:
+        for claim in claims:
+            for n in bucket:
+                if in_window(
+                    records.lines[claim[0]], records.operations[n], terms.window_days_before, terms.late_days_after
+                ):
+                    yield Claimed(n, claim, claim[0])
+        return
+    yield from _pairs_of_many(records, claims, sorted(bucket, key=lambda n: records.operations[n].id))
+
+
+def _pairs_of_many(records: Records, claims: list[tuple[int, ...]], bucket: list[int]) -> Iterator[Claimed]:
+    """Too many to compare each with each: names one slip away; lines without a name get more than can be weighed."""
+    terms = records.terms
+    of_name: defaultdict[str, list[int]] = defaultdict(list)
+    for n in bucket:
+        for name in _names(records.operations[n]):
+            of_name[name].append(n)
+    near = one_slip_away({name for claim in claims for name in _names(records.lines[claim[0]])}, of_name)
+    for claim in claims:
+        line = records.lines[claim[0]]
+        if _names(line):
+            found = sorted({n for name in _names(line) for other in near.get(name, ()) for n in of_name[other]})
+        else:
+            found = bucket[: terms.component_max + 1]
+        for n in found:
+            if in_window(line, records.operations[n], terms.window_days_before, terms.late_days_after):
+                yield Claimed(n, claim, claim[0])
+
+
+def _completing(records: Records, wanted: dict[Key, list[tuple[int, ...]]]) -> Iterator[Claimed]:
+    """Operations of which some lines with the exact name are there, and a line of just the amount that lacks."""
+    parts: defaultdict[int, list[int]] = defaultdict(list)
+    for n in records.open_lines():
+        owners = {o for hit in records.hits[n] for o in hit.operations if not records.done[o]}
+        if len(owners) == 1:
+            parts[owners.pop()].append(n)
+    terms = records.terms
+    for operation, exact in parts.items():
+        said = records.operations[operation]
+        if len(exact) >= terms.group_max or any(amount_of(records.lines[n])[0] != said.currency for n in exact):
+            continue
+        lacks = said.amount_minor - sum(amount_of(records.lines[n])[1] for n in exact)
+        for claim in wanted.get((said.kind, said.currency, lacks), ()):
+            line = records.lines[claim[0]]
+            if len(claim) == 1 and in_window(line, said, terms.window_days_before, terms.late_days_after):
+                yield Claimed(operation, (*exact, *claim), claim[0])
+
+
+def _plausible(records: Records, alike: list[tuple[Claimed, int, int]]) -> Iterator[Option]:
+    """Options of those claims whose likeness means something."""
+    said = {name for claimed, _, _ in alike for name in _names(records.lines[claimed.said]) if slips_max(name)}
+    near = one_slip_away(said, (name for operation in records.operations for name in _names(operation)))
+    keys = {key_of_operation(records.operations[claimed.operation]) for claimed, _, _ in alike}
+    rivals = operations_by_key(records, keys, only_open=False) if near else {}
+    for claimed, slips, denials in alike:
+        line, operation = records.lines[claimed.said], records.operations[claimed.operation]
+        cost = EACH_SLIP * slips + DENIAL * denials + moment_cost(line, operation)
+        if _is_crowded(line, operation, near):
+            if slips > 1 or _has_rival(records, line, claimed.operation, rivals[key_of_operation(operation)]):
+                continue
+            cost += CROWDED
+        cost += EACH_MORE * (len(claimed.lines) - 1)
+        yield Option((claimed.operation,), tuple(sorted(claimed.lines)), cost, "alike name")
+
+
+def _is_crowded(line: Line, operation: Operation, near: dict[str, set[str]]) -> bool:
+    known = _names(operation)
+    return any(
+        near.get(name, set()).difference(known)
+        for name in _names(line)
+        if any(likeness(name, other) is not None for other in known)
+    )
+
+
+def _has_rival(records: Records, line: Line, operation: int, rivals: Iterable[int]) -> bool:
+    terms = records.terms
+    return any(
+        n != operation and in_window(line, records.operations[n], terms.window_days_before, terms.late_days_after)
+        for n in rivals
+    )
+
+
+def key_of_operation(operation: Operation) -> Key:
+    """What a line that fits the operation exactly has in common with it."""
+    return operation.kind, operation.currency, operation.amount_minor
+
+
+def _names(record: Line | Operation) -> tuple[str, ...]:
+    return record.names + record.payment_names
