@@ -223,21 +223,6 @@ INSERT INTO operations_cursor (tx) VALUES (0);
 -- Journals are written in the order of their transactions, so this index costs next to nothing.
 CREATE INDEX ledger_journals_by_tx ON ledger_journals USING brin (tx) WITH (pages_per_range = 16, autosummarize = on);
 
--- The id that the check of `ledger_journals` demands of a journal about a payment.
-CREATE FUNCTION ledger_journal_id(merchant_id uuid, payment_id uuid, kind text, correlation_id text) RETURNS uuid
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT (
-        left(payment_id::text, 13) || '-7' || substr(h, 2, 3) || '-'
-        || to_hex((('x' || substr(h, 5, 1))::bit(4)::int & 3) | 8) || substr(h, 6, 3) || '-' || substr(h, 9, 12)
-    )::uuid
-    FROM (
-        SELECT left(encode(sha256(convert_to(
-            replace(merchant_id::text || E'\x1f' || payment_id::text, '-', '') || E'\x1f' || kind || E'\x1f'
-            || correlation_id, 'UTF8'
-        )), 'hex'), 20) AS h
-    ) AS hash
-$$;
-
 CREATE TABLE explained (
     item_id uuid PRIMARY KEY,
     side text NOT NULL CHECK (side IN ('operation', 'line', 'payout', 'bank_line')),

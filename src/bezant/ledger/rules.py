@@ -39,8 +39,12 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def id(self) -> UUID:
         """Derived from the natural key, so that the primary key refuses a second posting of the same fact."""
-        anchor = self.payment_id or self.merchant_id
-        return ids.derived(anchor, self.merchant_id.hex, anchor.hex, self.kind, self.correlation_id)
+        return journal_id(self.merchant_id, self.payment_id or self.merchant_id, self.kind, self.correlation_id)
+
+
+def journal_id(merchant_id: UUID, anchor: UUID, kind: str, correlation_id: str) -> UUID:
+    """The one id of a fact about a payment, or else about the merchant: `anchor`."""
+    return ids.derived(anchor, merchant_id.hex, anchor.hex, kind, correlation_id)
 
 
 def capture_lines(gross_minor: int, fee_minor: int) -> tuple[Line, ...]:

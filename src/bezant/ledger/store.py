@@ -25,6 +25,28 @@ INSERT INTO ledger_entries (journal_id, merchant_id, line, account_code, debit_m
 SELECT * FROM unnest($11::uuid[], $12::uuid[], $13::smallint[], $14::text[], $15::bigint[], $16::bigint[])
 """
 
+# Facts of one kind in two amounts: each account has fixed shares of them.
+_INSERT_FACTS = """
+WITH facts AS (
+    SELECT * FROM unnest($7::uuid[], $8::uuid[], $9::uuid[], $10::text[], $11::timestamptz[], $12::bigint[],
+        $13::bigint[]) WITH ORDINALITY
+        AS f (id, merchant_id, payment_id, correlation_id, effective_at, first_minor, second_minor, position)
+), journals AS (
+    INSERT INTO ledger_journals (id, merchant_id, payment_id, kind, correlation_id, currency, entry_count, tx, position,
+        created_at, effective_at)
+    SELECT f.id, f.merchant_id, f.payment_id, $1, f.correlation_id, $2, cardinality($3::text[]), $5, f.position, $6,
+        f.effective_at
+    FROM facts AS f
+)
+INSERT INTO ledger_entries (journal_id, merchant_id, line, account_code, debit_minor, credit_minor)
+SELECT f.id, f.merchant_id, s.line, ($3::text[])[s.line], greatest(m.minor, 0), greatest(-m.minor, 0)
+FROM facts AS f
+CROSS JOIN generate_series(1, cardinality($3::text[])) AS s (line)
+CROSS JOIN LATERAL (
+    SELECT f.first_minor * ($4::bigint[])[2 * s.line - 1] + f.second_minor * ($4::bigint[])[2 * s.line] AS minor
+) AS m
+"""
+
 _ADD_TO_BALANCES = """
 INSERT INTO ledger_balances AS b (merchant_id, currency, account_code, debit_minor, credit_minor, updated_at)
 SELECT n.*, $6 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[]) AS n
@@ -97,6 +119,22 @@ async def insert_journals(transaction: Transaction, journals: Sequence[Journal])
         [line.account.value for _, _, _, line in lines],
         [line.debit_minor for _, _, _, line in lines],
         [line.credit_minor for _, _, _, line in lines],
+    )
+
+
+async def insert_facts(
+    transaction: Transaction,
+    kind: str,
+    currency: str,
+    accounts: Sequence[str],
+    shares: Sequence[tuple[int, int]],
+    facts: Sequence[Row],
+) -> None:
+    """Insert a journal for each of (id, merchant, payment, correlation id, effective_at, first, second amount)."""
+    columns = [list(column) for column in zip(*facts, strict=True)]
+    flat = [share for pair in shares for share in pair]
+    await transaction.connection.execute(
+        _INSERT_FACTS, kind, currency, accounts, flat, transaction.xid, transaction.now, *columns
     )
 
 

@@ -25,4 +25,4 @@ async def settle(transaction: Transaction, moved_minor: Mapping[Key, int]) -> No
         changes.touch(payment)
         if payment.status != before and Status.SETTLED in (before, payment.status):
             changes.emit(payment, "payment.settled" if payment.status == Status.SETTLED else "payment.unsettled")
-    await write(transaction, changes)
+    await write(transaction, changes, only_settled=True)

@@ -9,10 +9,10 @@ from bezant.payments.changes import Changes
 from bezant.payments.states import Origin
 
 
-async def write(transaction: Transaction, changes: Changes) -> None:
+async def write(transaction: Transaction, changes: Changes, *, only_settled: bool = False) -> None:
     """Write everything in `changes`. Raises DataRefused where the database refuses any of it."""
     await store.insert_payments(transaction, changes.payments_new.values())
-    await store.update_payments(transaction, changes.payments_changed.values())
+    await store.update_payments(transaction, changes.payments_changed.values(), only_settled=only_settled)
     await store.insert_refunds(transaction, changes.refunds_new.values())
     await store.update_refunds(transaction, changes.refunds_changed.values())
     # First what leaves the set of unresolved attempts, then what enters it: within one statement the unique index,

@@ -77,7 +77,7 @@ class Deposits:
         rows = [Explanation(line.id, "bank_line", line.id, "bank_fee", OPERATOR) for line in fees]
         async with self._lease.guarded() as transaction:
             await post(transaction, journals)
-            await store.write_explained(transaction, rows, ())
+            await store.write_explained(transaction, rows)
             await store.deposited(transaction, (), [line.id for line in fees])
 
     async def _book(self, matches: Sequence[DepositMatch], lines: dict[Id, BankLine]) -> None:
@@ -93,7 +93,7 @@ class Deposits:
             found += of_match
         async with self._lease.guarded() as transaction:
             await post(transaction, journals)
-            await store.write_explained(transaction, rows, ())
+            await store.write_explained(transaction, rows)
             payout_ids = [row.item_id for row in rows if row.side == "payout"]
             await store.deposited(transaction, payout_ids, [line.id for line in found])
             reach("settle.before_commit", ("deposits",))

@@ -26,7 +26,7 @@ from bezant.ledger.rules import (
     suspense_lines,
 )
 
-OPERATOR: Final = UUID("00000000-0000-7000-8000-000000000001")
+OPERATOR: Final = ids.OPERATOR_MERCHANT
 """The operator's own book."""
 
 _DISPUTES: Final = frozenset({"dispute_opened", "dispute_won"})

@@ -7,8 +7,8 @@ is not known here is taken for evidence and booked; what is left is a break.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -22,9 +22,9 @@ from bezant.reconciliation.collect import Collect
 from bezant.reconciliation.deposits import Deposits
 from bezant.reconciliation.evidence import Evidence
 from bezant.reconciliation.lease import Lease
-from bezant.reconciliation.matching.breaks import find_breaks, find_repeats
+from bezant.reconciliation.matching.breaks import find_breaks
 from bezant.reconciliation.matching.exact import match_exactly
-from bezant.reconciliation.matching.model import Explained, Found, Id, Match, Terms
+from bezant.reconciliation.matching.model import BreakKind, Explained, Found, Id, Match, Terms
 from bezant.reconciliation.matching.operations import match_operations
 from bezant.reconciliation.rules import Operation, PspLine
 from bezant.reconciliation.settle import Matched, settle_fees, settle_matches, settle_payout_lines, share_out
@@ -36,6 +36,9 @@ REST_MAX: Final = 50_000
 _OVERDUE_MAX: Final = 50_000
 _BEGINNING: Final = UUID(int=0)
 _BY_THEMSELVES: Final = frozenset({LineKind.FEE, LineKind.PAYOUT})
+
+WRITERS: Final = 2
+"""How many transactions are written side by side: while one waits for the disk, the other is made."""
 
 Progress = Callable[[str, int], None]
 """Told what is being done and how many lines were looked at so far."""
@@ -95,72 +98,73 @@ class Run:
                 reach("settle.after_commit", ("share",))
 
     async def _by_name(self, progress: Progress) -> tuple[int, int]:
-        """Explain lines by what they name: read and decide the next ones while the last are being written."""
+        """Explain lines by what they name: read and decide the next ones while those before are being written."""
         looked_at = explained = 0
-        after, writing, claimed = _BEGINNING, None, frozenset[UUID]()
-        while True:
-            async with self._database.connection() as connection:
-                lines = await store.open_lines(connection, after, CHUNK)
-                named = [line for line in lines if line.kind not in _BY_THEMSELVES]
-                found = await candidates.named(connection, named)
-            operations = [operation for operation in found if operation.id not in claimed]
-            matched = _exactly(operations, named)
-            if writing is not None:
-                await writing
-            if not lines:
-                return looked_at, explained
-            after = lines[-1].id
-            looked_at += len(lines)
-            explained += sum(len(match.lines) for match in matched)
-            claimed = frozenset(operation.id for match in matched for operation in match.operations)
-            writing = asyncio.create_task(self._write(matched, [line for line in lines if line.kind in _BY_THEMSELVES]))
-            progress("explaining lines", looked_at)
+        after = _BEGINNING
+        writers = _Writers(WRITERS)
+        try:
+            while True:
+                async with self._database.connection() as connection:
+                    lines = await store.open_lines(connection, after, CHUNK)
+                    named = [line for line in lines if line.kind not in _BY_THEMSELVES]
+                    found = await candidates.named(connection, named)
+                if not lines:
+                    return looked_at, explained
+                matched = _exactly([each for each in found if each.id not in writers.claimed], named)
+                after = lines[-1].id
+                looked_at += len(lines)
+                explained += sum(len(match.lines) for match in matched)
+                by_themselves = [line for line in lines if line.kind in _BY_THEMSELVES]
+                await writers.begin(
+                    self._write(matched, by_themselves),
+                    frozenset(operation.id for match in matched for operation in match.operations),
+                )
+                progress("explaining lines", looked_at)
+        finally:
+            await writers.end()
 
     async def _rest(self) -> tuple[int, int, list[Found]]:
         """Search for what is left, take what is not known here for evidence, and say what remains."""
         explained = applied = 0
         left: list[Found] = []
         after = _BEGINNING
-        now = datetime.now().astimezone()
+        now = datetime.now(UTC)
         while True:
             async with self._database.connection() as connection:
                 lines = await store.open_lines(connection, after, REST_MAX)
             if not lines:
                 break
             after = lines[-1].id
-            result, count = await self._search(lines)
+            result, count = await self._search(lines, now)
             explained += count
-            repeats = await self._repeats(lines, result)
-            unknown = {line.id for line in result.lines} - {found.subjects[0] for found in repeats}
-            heard = await self._evidence.hear([line for line in lines if line.id in unknown])
+            heard = await self._evidence.hear(_unknown(lines, result))
             if heard:
                 applied += heard
                 await self._collect()
-                result, count = await self._search(lines)
+                result, count = await self._search(lines, now)
                 explained += count
-            left += [*repeats, *find_breaks(_without(result, repeats), now, self._terms)]
+            left += find_breaks(result, now, self._terms)
         return explained, applied, [*left, *await self._missing(now)]
 
-    async def _search(self, lines: Sequence[PspLine]) -> tuple[Explained, int]:
+    async def _search(self, lines: Sequence[PspLine], now: datetime) -> tuple[Explained, int]:
         async with self._database.connection() as connection:
             still_open = await store.still_open(connection, [line.id for line in lines])
             lines = [line for line in lines if line.id in still_open]
             by_id = {each.id: each for each in await candidates.named(connection, lines)}
             by_id |= {each.id: each for each in await candidates.of_amounts(connection, lines, self._terms)}
+            before = await candidates.explained_before(connection, lines)
         operations = list(by_id.values())
-        rows = [adapt.operation(each) for each in operations], [adapt.line(each) for each in lines]
-        result = match_operations(*rows, self._terms)
+        result = match_operations(
+            [adapt.operation(each) for each in operations],
+            [adapt.line(each) for each in lines],
+            self._terms,
+            explained_before=[adapt.operation(each) for each in before],
+            now=now,
+        )
         matched = _matched(result.matches, operations, lines)
         for start in range(0, len(matched), CHUNK):
             await self._write(matched[start : start + CHUNK], ())
         return result, sum(len(match.lines) for match in matched)
-
-    async def _repeats(self, lines: Sequence[PspLine], result: Explained) -> list[Found]:
-        """Lines that report once more what another line has explained before."""
-        unexplained = {line.id for line in result.lines}
-        async with self._database.connection() as connection:
-            before = await candidates.explained_before(connection, [line for line in lines if line.id in unexplained])
-        return find_repeats(result.lines, [adapt.operation(each) for each in before])
 
     async def _missing(self, now: datetime) -> list[Found]:
         """Operations that no report has named although their time is up."""
@@ -178,9 +182,44 @@ class Run:
         reach("settle.after_commit", ("lines",))
 
 
-def _without(explained: Explained, repeats: Sequence[Found]) -> Explained:
-    known = {found.subjects[0] for found in repeats}
-    return msgspec.structs.replace(explained, lines=[line for line in explained.lines if line.id not in known])
+class _Writers:
+    """Writes that run side by side, at most so many, and the operations that they are about to explain."""
+
+    def __init__(self, writers_max: int) -> None:
+        self._writers_max = writers_max
+        self._running: dict[asyncio.Task[None], frozenset[UUID]] = {}
+
+    @property
+    def claimed(self) -> frozenset[UUID]:
+        """What is being explained at this moment."""
+        return frozenset[UUID]().union(*self._running.values())
+
+    async def begin(self, write: Coroutine[None, None, None], claims: frozenset[UUID]) -> None:
+        """Begin a write once there is room. Raises what one before it raised."""
+        self._running[asyncio.create_task(write)] = claims
+        while len(self._running) >= self._writers_max:
+            await self._wait(asyncio.FIRST_COMPLETED)
+
+    async def end(self) -> None:
+        """Wait for all. Raises what any of them raised."""
+        if self._running:
+            await self._wait(asyncio.ALL_COMPLETED)
+
+    async def _wait(self, until: str) -> None:
+        done, _ = await asyncio.wait(self._running, return_when=until)
+        for task in done:
+            del self._running[task]
+        for task in done:
+            task.result()
+
+
+def _unknown(lines: Sequence[PspLine], explained: Explained) -> list[PspLine]:
+    """Lines that nothing explains and that do not only say again what was said before."""
+    repeats = {
+        line_id for noted in explained.noted if noted.kind == BreakKind.DUPLICATE_PSP_ROW for line_id in noted.theirs
+    }
+    unknown = {line.id for line in explained.lines} - repeats
+    return [line for line in lines if line.id in unknown]
 
 
 def _exactly(operations: Sequence[Operation], lines: Sequence[PspLine]) -> list[Matched]:

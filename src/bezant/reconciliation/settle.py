@@ -7,8 +7,8 @@ import msgspec
 
 from bezant.base import ids
 from bezant.base.db import Transaction
-from bezant.ledger.post import post
-from bezant.ledger.rules import Journal
+from bezant.ledger.post import Fact, Posting, post
+from bezant.ledger.rules import Journal, settlement_lines
 from bezant.payments.settling import settle
 from bezant.reconciliation import store
 from bezant.reconciliation.rules import (
@@ -32,6 +32,14 @@ class Matched(msgspec.Struct, frozen=True):
     lines: tuple[PspLine, ...]
 
     @property
+    def is_plain(self) -> bool:
+        """A capture that one line reports in its own currency: nearly all there is."""
+        if len(self.lines) != 1 or len(self.operations) != 1:
+            return False
+        line, operation = self.lines[0], self.operations[0]
+        return operation.kind == "capture" and line.currency == operation.currency
+
+    @property
     def id(self) -> UUID:
         """The name of the match: its first line's, or operation's."""
         return min(each.id for each in (self.lines or self.operations))
@@ -42,27 +50,59 @@ async def settle_matches(transaction: Transaction, matches: Sequence[Matched]) -
 
     Raises DataRefused where something of it is explained already.
     """
-    journals: list[Journal] = []
-    rows: list[Explanation] = []
+    plain: dict[tuple[str, str], list[Matched]] = {}
+    other: list[Matched] = []
     moved: dict[Key, int] = {}
     shares = Shares()
+    for match in matches:
+        first = match.operations[0]
+        if match.is_plain:
+            plain.setdefault((match.rule, first.currency), []).append(match)
+        else:
+            other.append(match)
+        is_deposited = bool(match.lines)
+        for line in match.lines:
+            shares.add(line, first.merchant_id)
+            is_deposited &= line.is_deposited
+        if is_deposited:
+            for key, amount_minor in captured_minor(match.operations).items():
+                moved[key] = moved.get(key, 0) + amount_minor
+    if moved:
+        await settle(transaction, moved)
+    posting = Posting(transaction)
+    for (rule, currency), alike in plain.items():
+        await _settle_plain(transaction, posting, rule, currency, alike)
+    await _settle_other(transaction, posting, other)
+    await posting.add(shares.journals(transaction))
+    await posting.move_balances()
+
+
+async def _settle_plain(
+    transaction: Transaction, posting: Posting, rule: str, currency: str, matches: Sequence[Matched]
+) -> None:
+    facts: list[Fact] = []
+    pairs: list[tuple[UUID, UUID, UUID]] = []
+    for match in matches:
+        line, operation = match.lines[0], match.operations[0]
+        merchant_id, payment_id = operation.merchant_id, operation.payment_id
+        facts.append(Fact(merchant_id, payment_id, line.name, line.occurred_at, line.gross_minor, line.fee_minor))
+        pairs.append((line.id, operation.id, merchant_id))
+    await store.write_pairs(transaction, rule, pairs)
+    await posting.add_facts("psp_settlement", currency, settlement_lines, facts)
+
+
+async def _settle_other(transaction: Transaction, posting: Posting, matches: Sequence[Matched]) -> None:
+    journals: list[Journal] = []
+    rows: list[Explanation] = []
     for match in matches:
         first, match_id = match.operations[0], match.id
         for line in match.lines:
             journals += postings(line, first)
-            shares.add(line, first.merchant_id)
             rows.append(Explanation(line.id, "line", match_id, match.rule, first.merchant_id))
         for operation in match.operations:
             rows.append(Explanation(operation.id, "operation", match_id, match.rule, operation.merchant_id))
-        if match.lines and all(line.is_deposited for line in match.lines):
-            for key, amount_minor in captured_minor(match.operations).items():
-                moved[key] = moved.get(key, 0) + amount_minor
-    await post(transaction, [*journals, *shares.journals(transaction)])
-    await store.write_explained(
-        transaction, rows, [(o.id, o.merchant_id) for match in matches for o in match.operations]
-    )
-    if moved:
-        await settle(transaction, moved)
+    await store.write_explained(transaction, rows)
+    await posting.add(journals)
 
 
 async def settle_fees(transaction: Transaction, lines: Sequence[PspLine]) -> None:
@@ -72,14 +112,14 @@ async def settle_fees(transaction: Transaction, lines: Sequence[PspLine]) -> Non
         shares.add(line, line.house_id)
     await post(transaction, [*(j for line in lines for j in fee_posting(line)), *shares.journals(transaction)])
     await store.write_explained(
-        transaction, [Explanation(line.id, "line", line.id, "fee", line.house_id) for line in lines], ()
+        transaction, [Explanation(line.id, "line", line.id, "fee", line.house_id) for line in lines]
     )
 
 
 async def settle_payout_lines(transaction: Transaction, lines: Sequence[PspLine]) -> None:
     """Payouts post nothing until they are found at the bank: their lines are explained by themselves."""
     rows = [Explanation(line.id, "line", line.id, "payout", line.house_id) for line in lines]
-    await store.write_explained(transaction, rows, ())
+    await store.write_explained(transaction, rows)
 
 
 async def share_out(transaction: Transaction, payout_id: UUID, after: UUID, limit: int) -> tuple[bool, UUID]:

@@ -100,6 +100,13 @@ _INSERT_EXPLAINED = """
 INSERT INTO explained (item_id, side, match_id, rule, merchant_id, explained_at)
 SELECT n.*, $6 FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::uuid[]) AS n
 """
+# A line and the operation that it explains, under the line's own name: nearly all there is.
+_INSERT_PAIRS = """
+INSERT INTO explained (item_id, side, match_id, rule, merchant_id, explained_at)
+SELECT s.item_id, s.side, n.line_id, $4, n.merchant_id, $5
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS n (line_id, operation_id, merchant_id)
+CROSS JOIN LATERAL (VALUES (n.line_id, 'line'), (n.operation_id, 'operation')) AS s (item_id, side)
+"""
 _CLOSE_LINES = "DELETE FROM open_lines AS o USING unnest($1::uuid[]) AS n (id) WHERE o.line_id = n.id"
 _CLOSE_OPERATIONS = """
 DELETE FROM operations_in_transit AS o USING unnest($1::uuid[], $2::uuid[]) AS n (id, merchant_id)
@@ -232,16 +239,10 @@ async def overdue(connection: Connection, before: datetime, limit: int) -> list[
     return [Operation(*row) for row in await connection.fetch(_OVERDUE, before, limit)]
 
 
-async def write_explained(
-    transaction: Transaction, rows: Sequence[Explanation], operations: Sequence[Key]
-) -> tuple[int, int]:
-    """Say what explains what, and take it from what is open; how many lines and operations were open.
-
-    Raises DataRefused where something is explained already.
-    """
-    connection = transaction.connection
+async def write_explained(transaction: Transaction, rows: Sequence[Explanation]) -> None:
+    """Say what explains what, and take it from what is open. Raises DataRefused where something is explained."""
     in_order = sorted(rows, key=lambda row: row.item_id)
-    await connection.execute(
+    await transaction.connection.execute(
         _INSERT_EXPLAINED,
         [row.item_id for row in in_order],
         [row.side for row in in_order],
@@ -250,10 +251,27 @@ async def write_explained(
         [row.merchant_id for row in in_order],
         transaction.now,
     )
-    closed_lines = await connection.execute(_CLOSE_LINES, [row.item_id for row in in_order if row.side == "line"])
-    keys = sorted(operations)
-    closed = await connection.execute(_CLOSE_OPERATIONS, [key[0] for key in keys], [key[1] for key in keys])
-    return int(closed_lines.split()[-1]), int(closed.split()[-1])
+    operations = [(row.item_id, row.merchant_id) for row in in_order if row.side == "operation"]
+    await _close(transaction, [row.item_id for row in in_order if row.side == "line"], operations)
+
+
+async def write_pairs(transaction: Transaction, rule: str, pairs: Sequence[tuple[UUID, UUID, UUID]]) -> None:
+    """The same of (line, operation, merchant), each operation explained by the line beside it."""
+    if pairs:
+        in_order = sorted(pairs)
+        lines = [line_id for line_id, _, _ in in_order]
+        operations = sorted((operation_id, merchant_id) for _, operation_id, merchant_id in in_order)
+        columns = [list(column) for column in zip(*in_order, strict=True)]
+        await transaction.connection.execute(_INSERT_PAIRS, *columns, rule, transaction.now)
+        await _close(transaction, lines, operations)
+
+
+async def _close(transaction: Transaction, lines: Sequence[UUID], operations: Sequence[Key]) -> None:
+    if lines:
+        await transaction.connection.execute(_CLOSE_LINES, lines)
+    if operations:
+        keys = [key[0] for key in operations], [key[1] for key in operations]
+        await transaction.connection.execute(_CLOSE_OPERATIONS, *keys)
 
 
 async def take_lease(connection: Connection, holder: UUID, lease: timedelta) -> bool:

@@ -1,0 +1,83 @@
+"""Reconciliation in one process, joined: what `app.py` needs of it."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+import msgspec
+
+from bezant.base.config import Settings
+from bezant.base.db import Database
+from bezant.base.errors import Busy
+from bezant.inbox.contract import Handlers
+from bezant.jobs.schedule import Job
+from bezant.reconciliation.breaks.keep import Kept, keep
+from bezant.reconciliation.evidence import Evidence
+from bezant.reconciliation.matching.model import Terms
+from bezant.reconciliation.run import Progress, Run, RunResult
+from bezant.web import Call, Reply, Route, json_reply
+
+
+class RunView(msgspec.Struct, frozen=True):
+    """A run was asked for: it begins at once, or after the one that is under way."""
+
+    status: str = "started"
+
+
+class Reconciliation:
+    """Runs when a file was loaded, when somebody asks, and every few minutes."""
+
+    def __init__(self, database: Database, handlers: Handlers, settings: Settings) -> None:
+        self._database = database
+        self._run = Run(database, Evidence(database, handlers), terms_of(settings))
+        self._wake = asyncio.Event()
+        self._every_s = settings.reconciliation_interval_s
+
+    def wake(self) -> None:
+        """There is something new to reconcile."""
+        self._wake.set()
+
+    async def run(self, progress: Progress = lambda *_: None) -> tuple[RunResult, Kept]:
+        """Run once and keep what was found. Raises Busy (`run_in_progress`) while another run is under way."""
+        result = await self._run(progress)
+        return result, await keep(self._database, result.found)
+
+    def routes(self) -> tuple[Route, ...]:
+        """What is served."""
+        return (
+            Route(
+                "POST",
+                "/reconciliation/runs",
+                self.start,
+                scope="reconciliation:write",
+                operator=True,
+                responses={202: RunView},
+            ),
+        )
+
+    async def start(self, _: Call) -> Reply:
+        """Reconcile now.
+
+        Everything that is open is looked at; what came of it is shown by the status.
+        """
+        self.wake()
+        return json_reply(202, RunView())
+
+    def jobs(self) -> Sequence[Job]:
+        """What runs in the background."""
+        return (Job("reconciliation.run", self._once, every_s=self._every_s, wake=self._wake),)
+
+    async def _once(self) -> int:
+        try:
+            result, _ = await self.run()
+        except Busy:
+            return 0
+        return result.explained
+
+
+def terms_of(settings: Settings) -> Terms:
+    """How long is waited for what PSPs and banks report."""
+    return Terms(
+        skew=timedelta(hours=settings.reconciliation_skew_hours),
+        deposit_skew=timedelta(hours=settings.reconciliation_deposit_skew_hours),
+    )
