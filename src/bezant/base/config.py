@@ -65,6 +65,9 @@ class Settings:
     sink_rabbitmq_exchange: str = "bezant.events"
     sink_rabbitmq_queue: str | None = None
     sink_stdout: bool = False
+    report_file_max_mib: int = 1_024
+    reports_dir: Path | None = None
+    reports_pull_s: float = 60.0
     failpoints: str = ""
 
     @classmethod
@@ -272,6 +275,9 @@ _VARIABLES: Final[dict[str, Callable[[str], object]]] = {
     "BEZANT_SINK_RABBITMQ_EXCHANGE": _broker_name,
     "BEZANT_SINK_RABBITMQ_QUEUE": _broker_name,
     "BEZANT_SINK_STDOUT": _one_of({"on": True, "off": False}),
+    "BEZANT_REPORT_FILE_MAX_MIB": _whole(1, 65_536),
+    "BEZANT_REPORTS_DIR": _folder,
+    "BEZANT_REPORTS_PULL_S": _seconds(0.1, 86_400),
     "BEZANT_FAILPOINTS": str,
 }
 """Each variable and how its text becomes the field's value; a parser's ValueError completes "BEZANT_X ..."."""

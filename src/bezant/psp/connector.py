@@ -7,6 +7,7 @@ import msgspec
 from bezant.psp.contract import Ask, Credentials, Holding, Manifest, Operation, Outcome, Send
 from bezant.psp.disputes import DisputeAsk, DisputeState, EvidenceAsk
 from bezant.psp.notices import Webhooks
+from bezant.psp.reports import Pull, Reports
 
 Call = Callable[[Ask, Send], Awaitable[Outcome]]
 SubmitEvidence = Callable[[EvidenceAsk, Send], Awaitable[DisputeState]]
@@ -27,6 +28,10 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     fetch: Call
     """The outcome of `ask` by evidence alone: reads, never moves money. NOT_FOUND where the PSP holds nothing of it."""
     webhooks: Webhooks
+    reports: Reports | None = None
+    """What its settlement reports are read with."""
+    pull: Pull | None = None
+    """Which of them it has ready to be fetched."""
     holdings: Holdings | None = None
     """A page of all charges, oldest first, that come after the charge of this name; nothing after the last.
 

@@ -5,13 +5,15 @@ what it is reading, and says what is wrong with a line without stopping. Amounts
 a charge adds, a refund, a dispute and a payout take.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
 from bezant.base.file_faults import BadLine
+from bezant.psp.contract import PspRequest, Send
 
 
 class LineKind(StrEnum):
@@ -33,14 +35,15 @@ class LineKind(StrEnum):
     ADJUSTMENT = "adjustment"
 
 
-class ReportLine(msgspec.Struct, frozen=True, kw_only=True):
+class ReportLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One movement of the balance at a PSP, in minor units of the currency that it is settled in.
 
-    `number`: where the line stands in the file, from 1. `line_reference`: the PSP's own name of the movement, the same
-    in each file that reports it. `net_minor` is `gross_minor - fee_minor`; a fee that is taken is above zero.
-    `presented_*`: what the customer was charged, with the sign of `gross_minor`, where the file says so and it is in
-    another currency. `reference`: ours, as the PSP echoes it (an attempt or a payment). `psp_reference`: the payment at
-    the PSP. `operation_reference`: the operation at the PSP. `payout_reference`: the payout that carries the line.
+    `number`: the line of the file that it begins on, from 1. `line_reference`: the PSP's own name of the movement, the
+    same in each file that reports it. `net_minor` is `gross_minor - fee_minor`; a fee that is taken is above zero. A
+    FEE has no gross, it is fee alone. `presented_*`: what the customer was charged, with the sign of `gross_minor`,
+    where the file says so and it is in another currency. `reference`: ours, as the PSP echoes it (an attempt or a
+    payment). `psp_reference`: the payment at the PSP. `operation_reference`: the operation at the PSP; of a PAYOUT,
+    what the bank writes of it, where the PSP says that. `payout_reference`: the payout that carries the line.
     """
 
     number: int
@@ -61,7 +64,26 @@ class ReportLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Reader = Callable[[Iterable[bytes]], Iterator[ReportLine | BadLine]]
-"""The lines of a file that comes in pieces of any size. Raises `base.file_faults.FileRefused`, for totals only once it has read all."""
+"""The lines of a file that comes in pieces of any size.
+
+Raises `base.file_faults.FileRefused`, for totals only once it has read all.
+"""
+
+
+class Offered(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that a PSP has ready. `name`: the same whenever it is offered; `request`: how it is fetched.
+
+    `source`: a PSP that is the bank as well offers statements. `format`: None where its bytes say it.
+    """
+
+    name: str
+    source: Literal["psp", "bank"]
+    request: PspRequest
+    format: str | None = None
+
+
+Pull = Callable[[Send], Awaitable[Sequence[Offered]]]
+"""What a PSP has ready: an ordinary function over an injected `send`, which moves no money."""
 
 
 class Reports(msgspec.Struct, frozen=True, kw_only=True):
