@@ -19,6 +19,7 @@ from bezant.connectors.simulator.calls import (
     refund,
     submit_evidence,
 )
+from bezant.connectors.simulator.reports import REPORTS
 from bezant.connectors.simulator.webhooks import WEBHOOKS
 from bezant.psp.connector import Connector
 from bezant.psp.contract import Manifest, Operation, Resolution
@@ -50,6 +51,7 @@ CONNECTOR = Connector(
     refund=refund,
     fetch=fetch,
     webhooks=WEBHOOKS,
+    reports=REPORTS,
     holdings=holdings,
     submit_evidence=submit_evidence,
     accept_dispute=accept_dispute,

@@ -26,6 +26,7 @@ then decided; the PaymentIntent is read. Without one there is nowhere to send th
 
 from bezant.connectors.stripe.calls import CONNECTED_ACCOUNT, authenticate, authorize, cancel, capture, fetch, refund
 from bezant.connectors.stripe.mapping import EXPONENTS
+from bezant.connectors.stripe.reports import REPORTS
 from bezant.connectors.stripe.webhooks import WEBHOOKS
 from bezant.psp.connector import Connector
 from bezant.psp.contract import Manifest, Operation, Resolution
@@ -62,4 +63,5 @@ CONNECTOR = Connector(
     refund=refund,
     fetch=fetch,
     webhooks=WEBHOOKS,
+    reports=REPORTS,
 )
