@@ -32,7 +32,7 @@ OPERATOR: Final = ids.OPERATOR_MERCHANT
 _DISPUTES: Final = frozenset({"dispute_opened", "dispute_won"})
 
 
-class PspLine(msgspec.Struct, frozen=True, array_like=True):
+class PspLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A row of `psp_lines` with what is needed of its file and payout, in the order of the statement that reads it."""
 
     id: UUID
@@ -63,7 +63,7 @@ class PspLine(msgspec.Struct, frozen=True, array_like=True):
         return name_of_line(self.id, self.undone)
 
 
-class Operation(msgspec.Struct, frozen=True, array_like=True):
+class Operation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A row of `operations_in_transit`, in column order."""
 
     id: UUID

@@ -110,7 +110,8 @@ class Run:
                     found = await candidates.named(connection, named)
                 if not lines:
                     return looked_at, explained
-                matched = _exactly([each for each in found if each.id not in writers.claimed], named)
+                claimed = writers.claimed
+                matched = _exactly([each for each in found if each.id not in claimed], named)
                 after = lines[-1].id
                 looked_at += len(lines)
                 explained += sum(len(match.lines) for match in matched)

@@ -128,7 +128,7 @@ async def share_out(transaction: Transaction, payout_id: UUID, after: UUID, limi
     is_all = len(rows) < limit
     shares = Shares()
     for line_id, net_minor, currency, merchant_id, _, undone in rows:
-        shares.take(payout_id, line_id, name_of_line(line_id, undone), merchant_id, currency, net_minor)
+        shares.take(payout_id, (line_id, undone), merchant_id, currency, net_minor)
     through = rows[-1][0] if rows else after
     await post(transaction, shares.journals(transaction))
     await store.shared_through(transaction, payout_id, through, is_all=is_all)
@@ -143,24 +143,27 @@ class Shares:
 
     def __init__(self) -> None:
         self._shares: dict[UUID, dict[tuple[UUID, str], int]] = {}
-        self._names: dict[UUID, tuple[UUID, str]] = {}
+        self._first: dict[UUID, tuple[UUID, int]] = {}
 
     def add(self, line: PspLine, merchant_id: UUID) -> None:
         """An explained line, where its payout is at the bank already."""
         if line.is_deposited and line.payout_id is not None:
-            self.take(line.payout_id, line.id, line.name, merchant_id, line.currency, line.net_minor)
+            self.take(line.payout_id, (line.id, line.undone), merchant_id, line.currency, line.net_minor)
 
-    def take(self, payout_id: UUID, line_id: UUID, name: str, merchant_id: UUID, currency: str, net_minor: int) -> None:
-        """A line's net goes into a merchant's book."""
+    def take(self, payout_id: UUID, line: tuple[UUID, int], merchant_id: UUID, currency: str, net_minor: int) -> None:
+        """The net of a line (its id, how often it was undone) goes into a merchant's book."""
         shares = self._shares.setdefault(payout_id, {})
-        shares[merchant_id, currency] = shares.get((merchant_id, currency), 0) + net_minor
-        self._names[payout_id] = min(self._names.get(payout_id, (line_id, name)), (line_id, name))
+        key = merchant_id, currency
+        shares[key] = shares.get(key, 0) + net_minor
+        first = self._first.get(payout_id)
+        if first is None or line < first:
+            self._first[payout_id] = line
 
     def journals(self, transaction: Transaction) -> Sequence[Journal]:
         """The postings, each named after the payout and the first line that it is of."""
         found: list[Journal] = []
         for payout_id, shares in sorted(self._shares.items()):
-            name = f"{ids.show(ids.PAYOUT_AT_PSP, payout_id)}:{self._names[payout_id][1]}"
+            name = f"{ids.show(ids.PAYOUT_AT_PSP, payout_id)}:{name_of_line(*self._first[payout_id])}"
             found += share_postings(_without_zero(shares), name, transaction.now)
         return found
 
