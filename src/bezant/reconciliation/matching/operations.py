@@ -33,20 +33,18 @@ as many lines, are explained in the order in which they happened; where times do
 A line whose names lead to an operation that it does not fit explains nothing by amount alone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from bezant.psp.reports import LineKind
 from bezant.reconciliation.matching.alike import searched_options
-from bezant.reconciliation.matching.choose import Option, choose
+from bezant.reconciliation.matching.choose import Option
 from bezant.reconciliation.matching.exact import match_exactly
 from bezant.reconciliation.matching.known import Records, fits
-from bezant.reconciliation.matching.model import Ambiguous, Candidate, Explained, Id, Line, Match, Operation, Terms
+from bezant.reconciliation.matching.model import Explained, Line, Match, Operation, Terms
 from bezant.reconciliation.matching.named import named_options
 from bezant.reconciliation.matching.notes import notes_of
-
-CANDIDATES_MAX = 20
-"""How many candidates an ambiguous case lists."""
+from bezant.reconciliation.matching.taking import Taking, all_of
 
 
 def match_operations(
@@ -66,19 +64,28 @@ def match_operations(
     known = [*operations, *explained_before] if explained_before else operations
     done = exact.operations + bytearray(b"\1") * len(explained_before)
     records = Records(known, lines, done, exact.lines, terms)
-    run = _Run(records, exact.matches)
-    run.take(named_options(records, run.lines_left()))
-    searched = searched_options(records, [n for n in run.lines_left() if _leads_nowhere(records, n)])
-    run.take(searched.alike)
-    run.take(searched.nameless)
-    run.pair_undone([n for n in range(len(operations)) if not done[n]], now)
-    left = [n for n in range(len(lines)) if not records.lines_done[n]]
+    taking = Taking(known, lines, done, exact.lines, terms)
+
+    def lines_left() -> list[int]:
+        return [n for n in records.open_lines() if n not in taking.their_tied]
+
+    def untie(tied: list[Option]) -> list[Option]:
+        return _in_order(records, tied)
+
+    taking.take(named_options(records, lines_left()), untie=untie)
+    searched = searched_options(records, [n for n in lines_left() if _leads_nowhere(records, n)])
+    taking.take(searched.alike, untie=untie)
+    taking.take(searched.nameless, untie=untie)
+    taking.take(_undone(records, [n for n in range(len(operations)) if not done[n]], now))
+    found = [
+        Match(tuple(known[n] for n in t.ours), tuple(lines[n] for n in t.theirs), t.rule, t.cost) for t in taking.taken
+    ]
     return Explained(
-        matches=run.matches,
-        ambiguous=run.ambiguous,
-        noted=notes_of(records, [n for n in run.lines_left() if n not in run.tied_lines]),
+        matches=exact.matches + found,
+        ambiguous=taking.ambiguous,
+        noted=notes_of(records, lines_left()),
         operations=[operation for n, operation in enumerate(operations) if not done[n]],
-        lines=[lines[n] for n in left],
+        lines=[line for n, line in enumerate(lines) if not exact.lines[n]],
     )
 
 
@@ -92,128 +99,55 @@ def _leads_nowhere(records: Records, line: int) -> bool:
     )
 
 
-class _Run:
-    """What is explained so far, and what is tied and so out of reach."""
+def _in_order(records: Records, tied: list[Option]) -> list[Option]:
+    """What to take of options that tie between like operations of one payment and as many lines."""
+    ours, theirs = all_of(tied)
+    operations = [records.operations[n] for n in ours]
+    alike = {(o.payment, o.kind, o.currency, o.amount_minor) for o in operations}
+    if len(alike) > 1 or len(ours) != len(theirs) or any(len(o.ours) + len(o.theirs) > 2 for o in tied):
+        return []
+    ours.sort(key=lambda n: records.operations[n].booked_at)
+    theirs.sort(key=lambda n: records.lines[n].occurred_at)
+    pairs = {(option.ours[0], option.theirs[0]): option for option in tied}
+    in_order = list(zip(ours, theirs, strict=True))
+    if not all(pair in pairs for pair in in_order):
+        return []
+    times = {o.booked_at for o in operations}, {records.lines[n].occurred_at for n in theirs}
+    if len(times[0]) == len(times[1]) == len(ours):
+        return [pairs[pair]._replace(rule=f"{pairs[pair].rule}, in order") for pair in in_order]
+    return [Option(tuple(ours), tuple(theirs), max(option.cost for option in tied), "group of a payment")]
 
-    def __init__(self, records: Records, matches: list[Match]) -> None:
-        self.records = records
-        self.matches = matches
-        self.ambiguous: list[Ambiguous] = []
-        self.tied_lines: set[int] = set()
-        self.tied_operations: set[int] = set()
 
-    def lines_left(self) -> list[int]:
-        return [n for n in self.records.open_lines() if n not in self.tied_lines]
+def _undone(records: Records, waiting: list[int], now: datetime | None) -> list[Option]:
+    """Refunds that failed before any report: the two operations explain each other."""
+    failed = [
+        n
+        for n in waiting
+        if (operation := records.operations[n]).kind is LineKind.REFUND_FAILED
+        and (now is None or operation.booked_at + records.terms.skew <= now)
+    ]
+    if not failed:
+        return []
+    payments = {records.operations[n].payment for n in failed}
+    named = set(_named_by_open_lines(records))
+    refunds = [
+        n
+        for n in waiting
+        if records.operations[n].kind is LineKind.REFUND
+        and records.operations[n].payment in payments
+        and n not in named
+    ]
+    return [
+        Option((refund, failure), (), 0, "undone before it was reported")
+        for failure in failed
+        if failure not in named
+        for refund in refunds
+        if _undoes(records.operations[failure], records.operations[refund])
+    ]
 
-    def take(self, options: Iterable[Option]) -> None:
-        """The best of `options`, of those that touch nothing taken or tied before."""
-        records, terms = self.records, self.records.terms
-        free = [option for option in options if self._is_free(option)]
-        ours = sorted({n for o in free for n in o.ours}, key=lambda n: records.operations[n].id)
-        theirs = sorted({n for o in free for n in o.theirs}, key=lambda n: records.lines[n].id)
-        chosen = choose(
-            _moved(free, _places(ours), _places(theirs)), items_max=terms.component_max, budget=terms.budget
-        )
-        for option in _moved(chosen.taken, ours, theirs):
-            for mine, other in option.parts or ((option.ours, option.theirs),):
-                self._match(mine, other, option.rule, option.cost)
-        for options_tied in chosen.tied:
-            if not self._in_order(tied := _moved(options_tied, ours, theirs)):
-                self._report(tied, "explanations that are equally good")
-        for options_beyond in chosen.beyond:
-            self._report(_moved(options_beyond, ours, theirs), "more possible explanations than are weighed at once")
 
-    def _is_free(self, option: Option) -> bool:
-        return not (
-            any(self.records.done[n] or n in self.tied_operations for n in option.ours)
-            or any(self.records.lines_done[n] or n in self.tied_lines for n in option.theirs)
-        )
-
-    def _match(self, ours: Iterable[int], theirs: Iterable[int], rule: str, cost: int) -> None:
-        records = self.records
-        by_id = sorted(ours, key=lambda n: records.operations[n].id), sorted(theirs, key=lambda n: records.lines[n].id)
-        self.matches.append(
-            Match(tuple(records.operations[n] for n in by_id[0]), tuple(records.lines[n] for n in by_id[1]), rule, cost)
-        )
-        for n in by_id[0]:
-            records.done[n] = 1
-        for n in by_id[1]:
-            records.lines_done[n] = 1
-
-    def _in_order(self, tied: list[Option]) -> bool:
-        """Whether these are like operations of one payment and as many lines, which are explained as they happened."""
-        records = self.records
-        ours, theirs = _all_of(tied)
-        operations = [records.operations[n] for n in ours]
-        alike = {(o.payment, o.kind, o.currency, o.amount_minor) for o in operations}
-        if len(alike) > 1 or len(ours) != len(theirs) or any(len(o.ours) + len(o.theirs) > 2 for o in tied):
-            return False
-        ours.sort(key=lambda n: records.operations[n].booked_at)
-        theirs.sort(key=lambda n: records.lines[n].occurred_at)
-        pairs = {(option.ours[0], option.theirs[0]): option for option in tied}
-        if not all(pair in pairs for pair in zip(ours, theirs, strict=True)):
-            return False
-        times = {o.booked_at for o in operations}, {records.lines[n].occurred_at for n in theirs}
-        if len(times[0]) == len(times[1]) == len(ours):
-            for pair in zip(ours, theirs, strict=True):
-                self._match(pair[:1], pair[1:], f"{pairs[pair].rule}, in order", pairs[pair].cost)
-        else:
-            self._match(ours, theirs, "group of a payment", max(option.cost for option in tied))
-        return True
-
-    def _report(self, options: list[Option], reason: str) -> None:
-        records = self.records
-        ours, theirs = _all_of(options)
-        self.tied_operations.update(ours)
-        self.tied_lines.update(theirs)
-
-        def ids(records_of_side: Sequence[Operation] | Sequence[Line], positions: Iterable[int]) -> tuple[Id, ...]:
-            return tuple(sorted(records_of_side[n].id for n in positions))
-
-        candidates = sorted((ids(records.operations, o.ours), ids(records.lines, o.theirs)) for o in options)
-        self.ambiguous.append(
-            Ambiguous(
-                ids(records.operations, ours),
-                ids(records.lines, theirs),
-                tuple(Candidate(*candidate) for candidate in candidates[:CANDIDATES_MAX]),
-                reason,
-            )
-        )
-
-    def pair_undone(self, waiting: list[int], now: datetime | None) -> None:
-        """Refunds that failed before any report: the two operations explain each other."""
-        records = self.records
-        failed = [
-            n
-            for n in waiting
-            if (operation := records.operations[n]).kind is LineKind.REFUND_FAILED
-            and n not in self.tied_operations
-            and (now is None or operation.booked_at + records.terms.skew <= now)
-        ]
-        if not failed:
-            return
-        payments = {records.operations[n].payment for n in failed}
-        named = self._named_by_lines_left()
-        refunds = [
-            n
-            for n in waiting
-            if records.operations[n].kind is LineKind.REFUND
-            and records.operations[n].payment in payments
-            and not (n in named or n in self.tied_operations)
-        ]
-        options = [
-            Option((refund, failure), (), 0, "undone before it was reported")
-            for failure in failed
-            if failure not in named
-            for refund in refunds
-            if _undoes(records.operations[failure], records.operations[refund])
-        ]
-        self.take(options)
-
-    def _named_by_lines_left(self) -> set[int]:
-        records = self.records
-        hits = (hit for n in records.open_lines() for hit in records.hits[n])
-        return {n for hit in hits for n in hit.operations}
+def _named_by_open_lines(records: Records) -> Iterator[int]:
+    return (n for line in records.open_lines() for hit in records.hits[line] for n in hit.operations)
 
 
 def _undoes(failure: Operation, refund: Operation) -> bool:
@@ -223,27 +157,3 @@ def _undoes(failure: Operation, refund: Operation) -> bool:
         and failure.amount_minor == -refund.amount_minor
         and not (failure.names and refund.names and set(failure.names).isdisjoint(refund.names))
     )
-
-
-def _places(positions: Sequence[int]) -> dict[int, int]:
-    return {position: place for place, position in enumerate(positions)}
-
-
-def _moved(
-    options: Iterable[Option], ours: Sequence[int] | dict[int, int], theirs: Sequence[int] | dict[int, int]
-) -> list[Option]:
-    """`options` with each position replaced."""
-
-    def both(mine: Iterable[int], other: Iterable[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        return tuple(sorted(ours[n] for n in mine)), tuple(sorted(theirs[n] for n in other))
-
-    return [
-        Option(*both(o.ours, o.theirs), o.cost, o.rule, tuple(sorted(both(mine, other) for mine, other in o.parts)))
-        for o in options
-    ]
-
-
-def _all_of(options: Iterable[Option]) -> tuple[list[int], list[int]]:
-    """The positions on each side that options hold."""
-    some = list(options)
-    return sorted({n for o in some for n in o.ours}), sorted({n for o in some for n in o.theirs})
