@@ -1,0 +1,97 @@
+"""A person says which lines report which operations, or which entries at the bank are which payouts."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+
+from bezant.audit.record import By, record
+from bezant.base import ids
+from bezant.base.db import Transaction
+from bezant.base.errors import Busy, Conflict, InvalidRequest, NotFound, Unprocessable
+from bezant.ledger.post import post
+from bezant.reconciliation.breaks.by_hand import store
+from bezant.reconciliation.breaks.by_hand.rules import RULE, difference_minor, operation_write_off
+from bezant.reconciliation.rules import Operation, PspLine
+from bezant.reconciliation.settle import Matched, settle_matches
+
+ITEMS_MAX = 100
+
+
+class Made(msgspec.Struct, frozen=True):
+    """A match that was made. `write_off_id`: the journal of what its lines do not report, if there is such."""
+
+    match_id: UUID
+    merchant_id: UUID
+    written_off_minor: int
+    currency: str
+    write_off_id: UUID | None
+
+
+async def match(
+    transaction: Transaction,
+    operation_ids: Sequence[UUID],
+    line_ids: Sequence[UUID],
+    by: By,
+    *,
+    write_off: bool = False,
+    action: str = "match_by_hand",
+) -> Made:
+    """Explain operations of one payment by lines: posted as the lines report them, the rest is written off if wanted.
+
+    For a guarded transaction of the lease. Raises NotFound; Conflict for what is explained already; Unprocessable for
+    what cannot be of each other, or does not agree in its sum and is not to be written off; Busy while a payout's lines
+    are being shared out.
+    """
+    operations, lines = await _load(transaction, operation_ids, line_ids)
+    difference = difference_minor(operations, lines)
+    first = operations[0]
+    if difference and not write_off:
+        raise Unprocessable(
+            "amounts_differ",
+            f"The operations are {difference} minor units of {first.currency} more than their lines report. Ask for "
+            "the difference to be written off if that is right.",
+            param="/write_off",
+        )
+    matched = Matched(RULE, tuple(operations), tuple(lines))
+    await settle_matches(transaction, [matched])
+    journal = None
+    if difference:
+        journal = operation_write_off(first, difference, min(lines, key=lambda line: line.id).name, transaction.now)
+        await post(transaction, [journal])
+    detail: dict[str, object] = {
+        "operations": [ids.show(ids.JOURNAL, each.id) for each in operations],
+        "lines": [ids.show(ids.PSP_LINE, each.id) for each in lines],
+        "written_off_minor": difference,
+        "currency": first.currency,
+    }
+    await record(transaction, by, action, ids.show(ids.MATCH, matched.id), first.merchant_id, detail)
+    return Made(matched.id, first.merchant_id, difference, first.currency, None if journal is None else journal.id)
+
+
+async def _load(
+    transaction: Transaction, operation_ids: Sequence[UUID], line_ids: Sequence[UUID]
+) -> tuple[list[Operation], list[PspLine]]:
+    wanted_operations, wanted_lines = sorted(set(operation_ids)), sorted(set(line_ids))
+    if not wanted_operations or not wanted_lines or len(wanted_operations) + len(wanted_lines) > ITEMS_MAX:
+        raise InvalidRequest("invalid_request", f"Name operations and lines, at most {ITEMS_MAX} in all.")
+    operations = await store.operations(transaction.connection, wanted_operations)
+    found = await store.lines(transaction.connection, wanted_lines)
+    missing = set(wanted_operations) - {each.id for each in operations}
+    missing |= set(wanted_lines) - {each.line.id for each in found if each.is_open}
+    if missing:
+        await _refuse(transaction, missing)
+    refuse_while_shared(found)
+    return operations, [each.line for each in found]
+
+
+async def _refuse(transaction: Transaction, missing: set[UUID]) -> None:
+    if any(row.item_id in missing for row in await store.explained_as(transaction.connection, sorted(missing))):
+        raise Conflict("invalid_state", "Something of it is explained already: take that match back first.")
+    raise NotFound("There is no such operation in transit, or no such line.")
+
+
+def refuse_while_shared(found: Sequence[store.FoundLine]) -> None:
+    """Raises Busy while the deposit of one of these lines is being shared out: a run was cut short in it."""
+    if any(each.is_being_shared for each in found):
+        raise Busy("run_in_progress", "A deposit is not shared out to its end: let a run finish it.", retry_after_s=60)
