@@ -23,7 +23,7 @@ CHECKS: Final = (
     ),
     Check(
         "journals_agree_with_payments",
-        "Each journal has the merchant and the currency of its payment.",
+        "Each journal has the merchant of its payment; captures, refunds and their settlement have its currency, too.",
         ids.JOURNAL,
         store.OF_OTHER_PAYMENT,
     ),

@@ -36,13 +36,15 @@ WHERE e.debit_minor < 0 OR e.credit_minor < 0 OR (e.debit_minor = 0) = (e.credit
     OR e.account_code NOT IN ({_ACCOUNTS})
 """
 
-# A dispute may be in another currency than its payment: its journals have the one of its round.
-OF_OTHER_PAYMENT = """
+# A PSP may report, take fees and have disputes in another currency than the payment's.
+OF_OTHER_PAYMENT = f"""
 SELECT j.id, CASE WHEN p.id IS NULL THEN 'its merchant has no such payment'
     ELSE format('in %s, its payment in %s', j.currency, p.currency) END
 FROM ledger_journals AS j
 LEFT JOIN payments AS p ON p.id = j.payment_id AND p.merchant_id = j.merchant_id
-WHERE j.payment_id IS NOT NULL AND (p.id IS NULL OR (p.currency <> j.currency AND j.kind NOT LIKE 'dispute\\_%'))
+WHERE j.payment_id IS NOT NULL AND (p.id IS NULL OR (
+    p.currency <> j.currency AND j.kind IN ({_KINDS_OF_ATTEMPTS}, 'psp_settlement', 'psp_settlement_refund')
+))
 """
 
 # The id that `ids.derived` makes: time bits of the payment, then 80 bits of SHA-256, with version 7 and variant 2.
