@@ -84,17 +84,21 @@ async def test_a_missing_row_never_comes(psp: Client) -> None:
     about, label, rows = await rows_about(psp, "missing_psp_row")
     assert (about, len(of_type(rows, "charge"))) == ([], 2)
     assert (await honest(psp))[label["reference"]]["id"] == label["charge_id"]
-    assert (await psp.call("POST", "/_simulator/settle", {})).body["report"] is None
+    await psp.modify(label["charge_id"], "refunds", amount=100)
+    assert [row["type"] for row in await report(psp, await settle(psp))] == ["refund", "payout", "total"]
 
 
 async def test_a_late_row_comes_with_the_next_report_and_its_payout(psp: Client) -> None:
     await charges(psp, 3)
     about, label, _ = await rows_about(psp, "late_row")
     assert about == []
+    await psp.modify(label["charge_id"], "refunds", amount=100)
     settled = await settle(psp)
-    (row,) = of_type(await report(psp, settled), "charge")
+    row, refund = of_type(await report(psp, settled), "charge", "refund")
     assert (row["reference"], row["line_id"]) == (label["reference"], label["line_id"])
-    assert settled["report"]["payouts"][0]["amount"] == int(row["net"])
+    assert settled["report"]["payouts"][0]["amount"] == int(row["net"]) + int(refund["net"])
+    await psp.modify(label["charge_id"], "refunds", amount=50)
+    assert [row["type"] for row in await report(psp, await settle(psp))] == ["refund", "payout", "total"]
 
 
 async def test_a_row_of_a_charge_that_nobody_made_is_paid_like_any_other(psp: Client) -> None:
@@ -109,6 +113,7 @@ async def test_a_duplicate_has_a_name_of_its_own(psp: Client) -> None:
     await charges(psp, 3)
     about, label, _ = await rows_about(psp, "duplicate_psp_row")
     first, second = about
+    assert first["line_id"] != second["line_id"]
     assert {first["line_id"], second["line_id"]} == {label["line_id"], label["written"]}
     own = {"line_id", "row", "payout_id"}
     assert {k: v for k, v in first.items() if k not in own} == {k: v for k, v in second.items() if k not in own}
@@ -166,6 +171,16 @@ async def test_refunds_may_be_missing_mistyped_late_or_twice_but_have_the_right_
     assert [numbers(row) for row in of_type(rows, "refund")] == [(-100, 0, -100)] * 2
     planted = (await psp.call("GET", "/_simulator/planted")).body
     assert planted["waiting"] == {"amount_mismatch": 1, "fee_mismatch": 1, "currency_mismatch": 1}
+
+
+async def test_nothing_is_planted_twice_on_one_charge(psp: Client) -> None:
+    for charge in await charges(psp, 6):
+        await psp.modify(charge["id"], "refunds", amount=100)
+    await plant(psp, typo_in_reference=4, duplicate_psp_row=4)
+    _, labels = await papers(psp)
+    touched = [label["charge_id"] for label in labels]
+    assert len(touched) == len({*touched}) == 6
+    assert sum((await psp.call("GET", "/_simulator/planted")).body["waiting"].values()) == 2
 
 
 async def deposits(psp: Client, **kinds: int) -> tuple[dict[str, int], list[tuple[str, str, str, str]], Any]:
