@@ -43,7 +43,7 @@ async def test_the_same_file_from_two_at_once_is_kept_once(world: World):
 async def test_the_same_file_as_another_account_s_is_refused_and_says_whose_it_is(world: World):
     await world.account("shop")
     await world.send(acme_report(acme_line(1)))
-    with pytest.raises(Conflict, match="there already, as fil_[0-9a-f]{32} of acme"):
+    with pytest.raises(Conflict, match=r"there already, as fil_[0-9a-f]{32} of acme"):
         await world.send(acme_report(acme_line(1)), account="shop")
     assert await world.one("SELECT count(*) FROM report_files") == 1
 
