@@ -19,6 +19,7 @@ from bezant.connectors.simulator.calls import (
     refund,
     submit_evidence,
 )
+from bezant.connectors.simulator.pull import pull
 from bezant.connectors.simulator.reports import REPORTS
 from bezant.connectors.simulator.webhooks import WEBHOOKS
 from bezant.psp.connector import Connector
@@ -52,6 +53,7 @@ CONNECTOR = Connector(
     fetch=fetch,
     webhooks=WEBHOOKS,
     reports=REPORTS,
+    pull=pull,
     holdings=holdings,
     submit_evidence=submit_evidence,
     accept_dispute=accept_dispute,
