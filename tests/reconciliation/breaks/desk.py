@@ -1,17 +1,25 @@
 """A person at work on breaks, in tests: each act under the lease, as commands and calls do it."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from bezant.audit.record import By
+from bezant.base import ids
 from bezant.base.db import Transaction
 from bezant.reconciliation.breaks.by_hand.match import Made, match
 from bezant.reconciliation.breaks.by_hand.unmatch import Undone, unmatch
 from bezant.reconciliation.breaks.by_hand.write_off import WrittenOff, write_off
+from bezant.reconciliation.breaks.keep import keep
+from bezant.reconciliation.breaks.resolve import resolve
+from bezant.reconciliation.breaks.rules import Resolution
+from bezant.reconciliation.breaks.views import BreakDetail
+from bezant.reconciliation.breaks.work import Work
 from bezant.reconciliation.collect import Collect
 from bezant.reconciliation.lease import Lease
-from tests.reconciliation.world import Refunded, Sale, World
+from bezant.reconciliation.matching.model import BreakKind, Found
+from tests.reconciliation.world import NOW, Refunded, Sale, World
 
 T = TypeVar("T")
 
@@ -63,3 +71,16 @@ async def in_transit(world: World) -> list[int]:
 async def audited(world: World) -> list[str]:
     """What people did, in order."""
     return [row[0] for row in await rows(world, "SELECT action FROM audit_log ORDER BY id")]
+
+
+async def found_break(world: World, kind: BreakKind, *subjects: UUID, at_risk_minor: int = 5_000) -> str:
+    """A break as a run would keep it; its id."""
+    await keep(world.database, [Found(kind, subjects, "USD", at_risk_minor, NOW - timedelta(days=4), "as found")])
+    query = "SELECT id FROM breaks WHERE kind = $1 AND item_id = $2"
+    return ids.show(ids.BREAK, (await rows(world, query, kind.value, subjects[0]))[0][0])
+
+
+async def resolved(world: World, break_id: str, resolution: Resolution) -> BreakDetail:
+    """End a break."""
+    await by_hand(world, lambda t: resolve(t, break_id, resolution, ME))
+    return await Work(world.database).show(break_id)

@@ -38,9 +38,7 @@ async def test_sums_that_do_not_agree_are_refused_unless_the_rest_is_written_off
 
         made = await matched(world, own, [lines["a"]], write_off=True)
         assert made.written_off_minor == 10
-        assert await rows(world, "SELECT kind FROM ledger_journals WHERE id = $1", made.write_off_id) == [
-            ("write_off",)
-        ]
+        assert await rows(world, "SELECT kind FROM ledger_journals WHERE id = $1", made.journal_id) == [("write_off",)]
         book = await world.book(shop)
         assert (book["psp_clearing"], book["write_off_expense"]) == (4_990, 10)
         assert "customer_funds_in_transit" not in book

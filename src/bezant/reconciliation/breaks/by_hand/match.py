@@ -12,20 +12,21 @@ from bezant.base.errors import Busy, Conflict, InvalidRequest, NotFound, Unproce
 from bezant.ledger.post import post
 from bezant.reconciliation.breaks.by_hand import store
 from bezant.reconciliation.breaks.by_hand.rules import RULE, difference_minor, operation_write_off
-from bezant.reconciliation.rules import Operation, PspLine
+from bezant.reconciliation.rules import Operation, PspLine, postings
 from bezant.reconciliation.settle import Matched, settle_matches
 
 ITEMS_MAX = 100
 
 
 class Made(msgspec.Struct, frozen=True):
-    """A match that was made. `write_off_id`: the journal of what its lines do not report, if there is such."""
+    """A match that was made. `journal_id`: of what was written off, else of what its first line has posted."""
 
     match_id: UUID
     merchant_id: UUID
+    items: tuple[UUID, ...]
     written_off_minor: int
     currency: str
-    write_off_id: UUID | None
+    journal_id: UUID
 
 
 async def match(
@@ -55,9 +56,9 @@ async def match(
         )
     matched = Matched(RULE, tuple(operations), tuple(lines))
     await settle_matches(transaction, [matched])
-    journal = None
+    journal = postings(lines[0], first)[0]
     if difference:
-        journal = operation_write_off(first, difference, min(lines, key=lambda line: line.id).name, transaction.now)
+        journal = operation_write_off(first, difference, lines[0].name, transaction.now)
         await post(transaction, [journal])
     detail: dict[str, object] = {
         "operations": [ids.show(ids.JOURNAL, each.id) for each in operations],
@@ -66,7 +67,8 @@ async def match(
         "currency": first.currency,
     }
     await record(transaction, by, action, ids.show(ids.MATCH, matched.id), first.merchant_id, detail)
-    return Made(matched.id, first.merchant_id, difference, first.currency, None if journal is None else journal.id)
+    items = tuple(each.id for each in (*operations, *lines))
+    return Made(matched.id, first.merchant_id, items, difference, first.currency, journal.id)
 
 
 async def _load(
