@@ -1,4 +1,4 @@
-"""`bezant bench payments|ledger|webhooks|relay`."""
+"""`bezant bench payments|ledger|webhooks|relay|reconciliation-quality`."""
 
 from typing import Annotated
 
@@ -11,6 +11,10 @@ from bezant.base.postgres import database_url
 from bezant.bench.figures import Figures
 from bezant.bench.ledger import bench_ledger
 from bezant.bench.payments import PaymentsBench, bench_payments
+from bezant.bench.quality import report as quality_report
+from bezant.bench.quality.generate import Wishes
+from bezant.bench.quality.run import Quality, draw_seed, measure
+from bezant.bench.quality.world import Shares
 from bezant.bench.relay import bench_relay
 from bezant.bench.webhooks import WebhooksBench, bench_webhooks
 from bezant.commands.start import load_settings
@@ -20,6 +24,9 @@ group = typer.Typer(
     no_args_is_help=True,
 )
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON per figure.")]
+_WIDTH_MIN = 120
+"""Columns of the tables of reconciliation quality: narrower ones cannot be read."""
+
 UnitSeconds = Annotated[int, typer.Option(min=1, help="How long pgbench runs.")]
 
 
@@ -84,6 +91,40 @@ def relay(
     settings = load_settings()
     url = database_url(settings)
     _show(uvloop.run(bench_relay(url, settings, events, seconds, pgbench_seconds, _progress)), json)
+
+
+@group.command("reconciliation-quality")
+def reconciliation_quality(
+    seed: Annotated[
+        list[int] | None, typer.Option(min=0, help="Repeat this world; may be given several times.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many worlds to draw, where no --seed is given.")] = 3,
+    operations: Annotated[int, typer.Option(min=1, help="Operations of each, at least.")] = 100_000,
+    payouts: Annotated[int, typer.Option(min=0, help="Payouts of each, at least.")] = 10_000,
+    merchants: Annotated[int | None, typer.Option(min=1, max=1_000, help="Merchants of each [1 to 60].")] = None,
+    trouble: Annotated[float, typer.Option(min=0, max=0.5, help="Share of orders that are in some trouble.")] = 0.08,
+    show: Annotated[int, typer.Option(min=0, help="Show so many mistakes of each kind, with their records.")] = 0,
+    json: Json = False,
+) -> None:
+    """Precision and recall of matching on invented worlds whose truth is known. Needs no database."""
+    results: list[Quality] = []
+    console = Console()
+    console.width = max(console.width, _WIDTH_MIN)
+    for number in seed or [draw_seed() for _ in range(seeds)]:
+        wishes = Wishes(
+            seed=number, operations=operations, payouts=payouts, merchants=merchants, shares=Shares.usual(trouble)
+        )
+        quality, world = measure(wishes, _progress)
+        results.append(quality)
+        if json:
+            typer.echo(quality_report.line(quality))
+            continue
+        console.print(quality_report.table(quality, quality.lines, "Operations and lines of PSP reports"))
+        console.print(quality_report.table(quality, quality.deposits, "Payouts and entries of bank statements"))
+        for line in quality_report.examples(quality, world, show):
+            typer.echo(line)
+    if not json:
+        console.print(quality_report.summary(results))
 
 
 def _progress(step: str) -> None:
