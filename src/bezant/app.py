@@ -18,6 +18,7 @@ from bezant.base.migrate import require_current
 from bezant.base.postgres import database_url
 from bezant.base.sealed import Sealer
 from bezant.connectors import simulator, stripe
+from bezant.disputes.service import Disputes
 from bezant.idempotency.jobs import idempotency_jobs
 from bezant.inbox.contract import Account
 from bezant.inbox.service import Inbox
@@ -34,7 +35,7 @@ from bezant.payments.render import ClientSecrets
 from bezant.payments.service import Payments
 from bezant.psp.accounts import REFRESHED_EVERY_S, Accounts
 from bezant.psp.call import Caller, Endpoint, HttpTransport, Transport
-from bezant.psp.notices import Notice
+from bezant.psp.notices import DisputeNotice, Notice
 from bezant.psp.registry import endpoints
 from bezant.sinks.configured import configured_sinks
 from bezant.web import build
@@ -78,12 +79,15 @@ class Services:
         manifests = {connector.manifest.name: connector.manifest for connector in CONNECTORS}
         secrets = ClientSecrets(master_keys)
         self.payments = Payments(database, self.caller, secrets, manifests, settings, committed=self.relay.wake)
+        self.disputes = Disputes(
+            database, self.caller, CONNECTORS, psp_timeout_s=settings.psp_timeout_s, committed=self.relay.wake
+        )
         self.merchants = Merchants(database, settings.rate_limit_per_s)
         self.inbox = Inbox(
             database,
             accounts=self._account,
             webhooks={c.manifest.name: c.webhooks for c in CONNECTORS},
-            handlers={Notice: self.payments.facts},
+            handlers={Notice: self.payments.facts, DisputeNotice: self.disputes.handler},
             ask=self.payments.ask_again,
             ask_timeout_s=settings.psp_timeout_s,
             rate_per_s=settings.inbox_rate_limit_per_s,
@@ -98,6 +102,7 @@ class Services:
             *self.webhooks.jobs(),
             *relay_jobs(database, self.relay, relay_metrics),
             *self.payments.jobs(),
+            *self.disputes.jobs(),
             *idempotency_jobs(database, settings.idempotency_retention_days),
             *statistics_jobs(database),
         )
@@ -164,6 +169,7 @@ def create_app(settings: Settings, transport: Transport | None = None) -> Litest
     services = create_services(settings, transport)
     routes = (
         *services.payments.routes(),
+        *services.disputes.routes(),
         *LedgerApi(services.database).routes(),
         *EventsApi(services.database).routes(),
         *services.inbox.routes(),

@@ -7,6 +7,7 @@ from typing import Final
 
 from tests.verify.breaking import Breaking
 from tests.verify.breaks_of_accounts import ACCOUNTS
+from tests.verify.breaks_of_disputes import DISPUTES
 from tests.verify.breaks_of_webhooks import WEBHOOKS
 
 
@@ -126,6 +127,7 @@ PAYMENTS: Final = (
         "pay",
         f"UPDATE payments SET status = 'settled' WHERE id = {_CAPTURED} RETURNING id",
         _also("last_event_agrees"),
+        drop=("payments", "payments_status_agrees_with_amounts"),
     ),
     Breaking(
         "fee_is_derived",
@@ -394,4 +396,4 @@ RECORDS: Final = (
     ),
 )
 
-ALL: Final = (*PAYMENTS, *LEDGER, *RECORDS, *ACCOUNTS, *WEBHOOKS)
+ALL: Final = (*PAYMENTS, *LEDGER, *RECORDS, *ACCOUNTS, *WEBHOOKS, *DISPUTES)

@@ -13,6 +13,7 @@ from bezant.psp.desk import AccountDesk
 from tests.conftest import TEMPLATE
 from tests.support.accounts import SOMEBODY, at_desk
 from tests.support.databases import copied_database, run
+from tests.support.disputes import file, goes_on, heard, open_dispute, pdf, tell
 from tests.support.platform import Merchant, Platform, running_platform
 from tests.support.processes import free_port
 from tests.support.waiting import wait_until
@@ -46,6 +47,7 @@ def traded_platform(database_url: str, home: Path) -> Iterator[Platform]:
             list(threads.map(partial(trade, platform), shops))
         trade_in_own_account(platform)
         hear_of_events(platform)
+        dispute(platform)
         wait_until(lambda: platform.sql(UNRESOLVED)[0][0] == 0, 60, "every attempt to be resolved")
         yield platform
 
@@ -55,6 +57,20 @@ def trade_in_own_account(platform: Platform) -> None:
     shop = platform.merchant()
     run(at_desk(platform.database_url, partial(_open_accounts, merchant_id=shop.merchant_id)))
     shop.do(shop.create()["payment_id"], "refunds", value=1)
+
+
+def dispute(platform: Platform) -> None:
+    """A merchant with three disputes: one won, one lost, one that he has answered."""
+    shop = platform.merchant()
+    payments = [shop.create().json for _ in range(3)]
+    for payment, status in zip(payments, ("won", "lost", "needs_response"), strict=True):
+        at_psp = open_dispute(platform, payment)
+        if status != "needs_response":
+            goes_on(platform, at_psp, {"won": "win", "lost": "lose"}[status])
+        tell(platform, at_psp)
+    path = f"/disputes/{heard(shop, payments[2], 'needs_response')['dispute_id']}"
+    shop.call("POST", f"{path}/evidence", {"texts": {"customer_name": "Jo"}, "files": [file("receipt", pdf())]})
+    assert shop.call("POST", f"{path}/submit", {}).status == 200
 
 
 def hear_of_events(platform: Platform) -> None:

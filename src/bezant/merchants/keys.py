@@ -15,6 +15,8 @@ SCOPES: Final = frozenset(
         "inbox:write",
         "webhooks:read",
         "webhooks:write",
+        "disputes:read",
+        "disputes:write",
     }
 )
 OPERATOR_SCOPES: Final = frozenset(

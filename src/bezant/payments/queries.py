@@ -120,9 +120,8 @@ class Queries:
             for event in await events_of_payment(connection, merchant_id, payment_id):
                 items.append(TimelineItem(event.created_at, "event", event.event_id, event.type, data=event.data))
             for _, attempt_id, kind, detail, at in await store.breaks_of(connection, merchant_id, family, payment_id):
-                items.append(
-                    TimelineItem(at, "break", name=kind, detail=detail, attempt_id=ids.show(ids.ATTEMPT, attempt_id))
-                )
+                attempt = None if attempt_id is None else ids.show(ids.ATTEMPT, attempt_id)
+                items.append(TimelineItem(at, "break", name=kind, detail=detail, attempt_id=attempt))
         return Timeline(sorted(items, key=lambda item: item.at))
 
     async def _open(self, connection: Connection, payments: list[Payment]) -> dict[UUID, list[Attempt]]:

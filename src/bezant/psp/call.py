@@ -211,11 +211,6 @@ class Caller:
             except (PspRefusedToProcess, TimeoutError, OSError, aiohttp.ClientError, msgspec.ValidationError) as fault:
                 raise PspSilence(str(fault) or type(fault).__name__) from fault
 
-    async def can_ask_of_disputes(self, psp: str, account_id: UUID | None) -> bool:
-        """Whether this account's PSP takes evidence, takes our word that we give in, and can be asked."""
-        endpoint = await self.endpoint(psp, account_id)
-        return endpoint is not None and endpoint.connector.defends
-
     async def on_dispute(
         self, psp: str, ask: DisputeAsk, action: OnDispute, account_id: UUID | None, send_before: float | None = None
     ) -> CalledOnDispute:

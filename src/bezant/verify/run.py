@@ -9,10 +9,12 @@ from bezant.base.sealed import Sealer
 from bezant.psp.call import Caller
 from bezant.verify.accounts import checks as accounts
 from bezant.verify.accounts.checks import check_sealed
+from bezant.verify.disputes import checks as disputes
 from bezant.verify.ledger import checks as ledger
 from bezant.verify.payments import checks as payments
 from bezant.verify.payments.rows import check_payments
 from bezant.verify.psp.compare import Comparison, Counted
+from bezant.verify.reconciliation import checks as reconciliation
 from bezant.verify.records import checks as records
 from bezant.verify.records.rows import check_replies, check_texts
 from bezant.verify.records.texts import Texts
@@ -26,6 +28,8 @@ SQL_CHECKS: Final[tuple[Check, ...]] = (
     *records.CHECKS,
     *accounts.CHECKS,
     *webhooks.CHECKS,
+    *reconciliation.CHECKS,
+    *disputes.CHECKS,
 )
 ROW_CHECKS: Final[tuple[tuple[str, Callable[[Rows, Texts], Awaitable[tuple[Result, ...]]]], ...]] = (
     ("payments, one by one", check_payments),

@@ -142,6 +142,12 @@ def _stranger(table: str, prefix: str, key: str, owner: str, owner_key: str, wha
     """
 
 
+# What a PSP is asked for: an attempt, an action about a dispute, or how a dispute stands.
+_ASKED_FOR = """(
+    SELECT id, merchant_id FROM payment_attempts UNION ALL SELECT id, merchant_id FROM dispute_actions
+    UNION ALL SELECT id, merchant_id FROM disputes
+)"""
+
 STRANGERS = " UNION ALL ".join(
     (
         _stranger("refunds", ids.REFUND, "payment_id", "payments", "merchant_id", "payment"),
@@ -149,7 +155,10 @@ STRANGERS = " UNION ALL ".join(
         _stranger("payment_attempts", ids.ATTEMPT, "refund_id", "refunds", "merchant_id", "refund"),
         _stranger("ledger_journals", ids.JOURNAL, "payment_id", "payments", "merchant_id", "payment"),
         _stranger("outbox_events", ids.EVENT, "payment_id", "payments", "merchant_id", "payment"),
-        _stranger("psp_requests", ids.REQUEST, "attempt_id", "payment_attempts", "merchant_id", "attempt"),
+        _stranger("psp_requests", ids.REQUEST, "attempt_id", _ASKED_FOR, "merchant_id", "attempt"),
+        _stranger("disputes", ids.DISPUTE, "payment_id", "payments", "merchant_id", "payment"),
+        _stranger("dispute_actions", ids.DISPUTE_ACTION, "dispute_id", "disputes", "merchant_id", "dispute"),
+        _stranger("dispute_evidence", ids.DISPUTE_EVIDENCE, "dispute_id", "disputes", "merchant_id", "dispute"),
         _stranger("breaks", "brk", "payment_id", "payments", "merchant_id", "payment"),
         _stranger("breaks", "brk", "attempt_id", "payment_attempts", "merchant_id", "attempt"),
     )
@@ -165,6 +174,7 @@ WITHOUT_MERCHANT = " UNION ALL ".join(
         *("api_keys", "payments", "refunds", "payment_attempts", "breaks", "psp_requests", "audit_log"),
         *("ledger_journals", "ledger_entries", "ledger_balances", "idempotency_keys", "outbox_events"),
         *("webhook_endpoints", "webhook_deliveries", "webhook_tries"),
+        *("disputes", "dispute_rounds", "dispute_actions", "dispute_evidence"),
     )
 )
 
@@ -179,6 +189,9 @@ TEXTS = (
     ("audit_log", "aud", ("actor", "subject", "reason", "detail")),
     ("webhook_endpoints", ids.WEBHOOK_ENDPOINT, ("url", "description")),
     ("webhook_tries", ids.WEBHOOK_TRY, ("error",)),
+    ("disputes", ids.DISPUTE, ("psp_reference", "reason")),
+    ("dispute_actions", ids.DISPUTE_ACTION, ("failure", "detail")),
+    ("dispute_evidence", ids.DISPUTE_EVIDENCE, ("words", "file_name")),
 )
 
 
