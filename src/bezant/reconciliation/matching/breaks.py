@@ -55,10 +55,8 @@ def find_deposit_breaks(explained: ExplainedDeposits, now: datetime, terms: Term
         mismatch = note.kind is BreakKind.AMOUNT_MISMATCH and deposit.currency == payouts[note.ours[0]].currency
         at_risk = abs(deposit.amount_minor - expected) if mismatch else abs(deposit.amount_minor)
         found.append(
-            Found(
-                note.kind, (deposit.id, *note.ours), deposit.currency, at_risk, _midnight(deposit), note.detail
-            )
-        )  # fmt: skip
+            Found(note.kind, (deposit.id, *note.ours), deposit.currency, at_risk, _midnight(deposit), note.detail)
+        )
     told = {subject for one in found for subject in one.subjects}
     found += [_unmatched_deposit(deposit) for deposit in deposits.values() if deposit.id not in told]
     found += [_missing_deposit(payout, now, terms) for payout in payouts.values() if payout.id not in told]

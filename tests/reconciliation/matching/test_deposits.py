@@ -1,0 +1,185 @@
+"""Payouts against deposits: by name, by amount and date, in groups."""
+
+import pytest
+
+from bezant.reconciliation.matching.deposits import match_deposits
+from bezant.reconciliation.matching.model import BreakKind, Deposit, Payout, Terms
+from tests.reconciliation.matching.records import deposit, pairs, payout
+
+TERMS = Terms()
+
+
+def arrived(payouts: list[Payout], deposits: list[Deposit]) -> set[tuple[str, str]]:
+    return pairs(match_deposits(payouts, deposits, TERMS))
+
+
+def test_a_deposit_with_the_payouts_name_is_the_payout_however_late():
+    payouts = [payout("P", 6800, names=["po_6f21"]), payout("Q", 6800, names=["po_93ac"])]
+    assert arrived(payouts, [deposit("D", 6800, names=["po_93ac"], days=200)]) == {("Q", "D")}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "STRIPE po_1a2b3c4d5e6f PAYOUT",
+        "STRIPE PO_1A2B3C4D5E6F",
+        "STRIPE PAYMENTS UK LTD PO-1A2B3C4 D5E6F/EUR",  # broken where the bank's line ends
+        "TX:po_1a2b3c4d5e6f;batch 3",
+        "ref/po_1a2b3c4d5e6f/inv",
+    ],
+)
+def test_a_payouts_name_is_found_in_what_the_bank_wrote(text: str):
+    payouts = [payout("P", 6800, names=["po_1a2b3c4d5e6f"]), payout("Q", 6800, names=["po_000000000000"])]
+    assert arrived(payouts, [deposit("D", 6800, text=text)]) == {("P", "D")}
+
+
+def test_a_number_is_not_found_inside_of_a_longer_number():
+    payouts = [payout("P", 6800, names=["20260301"]), payout("Q", 6800, names=["202603010"])]
+    assert arrived(payouts, [deposit("D", 6800, text="SETTLEMENT202603010")]) == {("Q", "D")}
+    assert arrived(payouts[:1], [deposit("D", 6800, text="SETTLEMENT 202603010", days=60)]) == set()
+
+
+def test_a_payout_below_zero_is_the_debit():
+    payouts = [payout("P", -8500, names=["po_1"]), payout("Q", 8500)]
+    assert arrived(payouts, [deposit("D", -8500)]) == {("P", "D")}
+
+
+def test_one_payout_in_several_deposits_that_name_it():
+    deposits = [
+        deposit("D", 4000, text="po_1a2b"),
+        deposit("E", 2500, text="po_1a2b"),
+        deposit("F", 300, text="po_1a2b"),
+    ]
+    assert arrived([payout("P", 6800, names=["po_1a2b"])], deposits) == {("P", "D+E+F")}
+
+
+def test_several_payouts_in_one_deposit_that_names_them():
+    payouts = [payout("P", 6800, names=["po_1a2b"]), payout("Q", -300, names=["po_3c4d"])]
+    assert arrived(payouts, [deposit("D", 6500, text="po_1a2b po_3c4d")]) == {("P+Q", "D")}
+
+
+def test_several_payouts_in_several_deposits_that_name_them():
+    payouts = [payout("P", 6000, names=["po_1a2b"]), payout("Q", 4000, names=["po_3c4d"])]
+    deposits = [deposit("D", 7000, text="po_1a2b po_3c4d"), deposit("E", 3000, text="po_3c4d")]
+    assert arrived(payouts, deposits) == {("P+Q", "D+E")}
+
+
+def test_several_payouts_in_one_deposit_that_names_one_of_them():
+    payouts = [payout("P", 61_234, names=["po_1a2b"]), payout("Q", 40_077, names=["po_3c4d"]), payout("R", 55_555)]
+    assert arrived(payouts, [deposit("D", 101_311, text="po_1a2b")]) == {("P+Q", "D")}
+
+
+def test_several_payouts_in_one_deposit_without_a_name():
+    payouts = [payout("P", 61_234), payout("Q", 40_077, days=1), payout("R", 55_555)]
+    assert arrived(payouts, [deposit("D", 101_311)]) == {("P+Q", "D")}
+
+
+def test_one_payout_in_several_deposits_without_a_name():
+    deposits = [deposit("D", 61_234), deposit("E", 40_077, days=3), deposit("F", 55_555)]
+    assert arrived([payout("P", 101_311)], deposits) == {("P", "D+E")}
+
+
+def test_several_payouts_in_several_deposits_without_a_name():
+    payouts = [payout("P", 61_234), payout("Q", 40_077)]
+    assert arrived(payouts, [deposit("D", 51_311), deposit("E", 50_000)]) == {("P+Q", "D+E")}
+
+
+def test_groups_of_deposits_are_booked_within_days_of_each_other():
+    deposits = [deposit("D", 61_234, days=1), deposit("E", 40_077, days=5)]
+    assert arrived([payout("P", 101_311)], deposits) == set()
+
+
+def test_two_groups_that_add_up_to_one_deposit_are_ambiguous():
+    payouts = [payout("P", 61_234), payout("Q", 40_077), payout("R", 61_000), payout("S", 40_311)]
+    explained = match_deposits(payouts, [deposit("D", 101_311)], TERMS)
+    assert not explained.matches
+    [ambiguous] = explained.ambiguous
+    assert {candidate.ours for candidate in ambiguous.candidates} == {("P", "Q"), ("R", "S")}
+
+
+def test_a_pair_is_preferred_to_a_group():
+    payouts = [payout("P", 61_234), payout("Q", 40_077), payout("R", 101_311)]
+    assert arrived(payouts, [deposit("D", 101_311)]) == {("R", "D")}
+
+
+def test_a_pair_that_may_be_either_is_settled_by_what_the_other_explains():
+    payouts = [payout("P", 101_311, days=6), payout("Q", 61_234), payout("R", 40_077)]
+    deposits = [deposit("D", 101_311, days=6), deposit("E", 101_311, days=9)]
+    assert arrived(payouts, deposits) == {("P", "E"), ("Q+R", "D")}
+
+
+def test_a_sum_that_chance_might_have_made_explains_nothing():
+    payouts = [payout(f"P{n}", 100 + n * n) for n in range(12)]
+    explained = match_deposits(payouts, [deposit("D", 401)], TERMS)
+    assert not explained.matches
+    assert not explained.ambiguous
+
+
+def test_equal_payouts_without_a_name_are_ambiguous():
+    payouts = [payout("P", 6800), payout("Q", 6800, days=1)]
+    explained = match_deposits(payouts, [deposit("D", 6800)], TERMS)
+    assert not explained.matches
+    assert (explained.ambiguous[0].ours, explained.ambiguous[0].theirs) == (("P", "Q"), ("D",))
+
+
+@pytest.mark.parametrize(("days", "fits"), [(-2, False), (-1, True), (7, True), (8, False)])
+def test_without_a_name_a_deposit_must_be_in_the_window(days: int, fits: bool):
+    assert bool(arrived([payout("P", 6800)], [deposit("D", 6800, days=days)])) is fits
+
+
+def test_a_deposit_that_names_an_unknown_payout_is_not_matched_by_amount():
+    payouts = [payout("P", 6800, names=["po_1a2b3c4d"])]
+    assert arrived(payouts, [deposit("D", 6800, text="STRIPE po_99887766")]) == set()
+    assert arrived(payouts, [deposit("D", 6800, text="STRIPE PAYOUT")]) == {("P", "D")}
+
+
+def test_a_name_off_by_a_slip_is_recognised_where_the_amount_is_the_same():
+    payouts = [payout("P", 6800, names=["po_1a2b3c4d5e6f"]), payout("Q", 6800, names=["po_000000000000"])]
+    assert arrived(payouts, [deposit("D", 6800, text="STRIPE po_1a2b3c4d5e7f")]) == {("P", "D")}
+    assert arrived(payouts, [deposit("D", 6801, text="STRIPE po_1a2b3c4d5e7f")]) == set()
+
+
+def test_where_payouts_are_numbered_a_slip_needs_an_amount_of_its_own():
+    payouts = [payout(f"{n}", 6800 + n % 2, names=[f"PO-{n}"]) for n in range(1000100, 1000110)]
+    lone = payout("lone", 777, names=["PO-1000110"])
+    assert arrived([*payouts, lone], [deposit("D", 777, text="PO-10001100")]) == {("lone", "D")}
+    assert arrived([*payouts, lone], [deposit("D", 6800, text="PO-100010")]) == set()
+
+
+def test_of_two_deposits_of_one_payout_the_first_is_it_and_the_other_is_excess():
+    payouts = [payout("P", 6800, names=["po_1a2b"])]
+    explained = match_deposits(
+        payouts, [deposit("D", 6800, text="po_1a2b", days=4), deposit("E", 6800, text="po_1a2b")], TERMS
+    )
+    assert pairs(explained) == {("P", "E")}
+    assert [(note.kind, note.ours, note.theirs) for note in explained.noted] == [(BreakKind.EXCESS, ("P",), ("D",))]
+
+
+def test_a_deposit_of_a_payout_that_arrived_before_is_excess():
+    explained = match_deposits(
+        [], [deposit("D", 6800, text="po_1a2b")], TERMS, explained_before=[payout("P", 6800, names=["po_1a2b"])]
+    )
+    assert [(note.kind, note.ours) for note in explained.noted] == [(BreakKind.EXCESS, ("P",))]
+
+
+def test_a_deposit_with_the_name_but_another_amount_does_not_match():
+    explained = match_deposits([payout("P", 6800, names=["po_1a2b"])], [deposit("D", 6785, text="po_1a2b")], TERMS)
+    assert not explained.matches
+    assert [(note.kind, note.ours, note.theirs) for note in explained.noted] == [
+        (BreakKind.AMOUNT_MISMATCH, ("P",), ("D",))
+    ]
+
+
+def test_a_deposit_that_the_bank_exchanged_is_read_by_what_it_was():
+    payouts = [payout("P", 6800, names=["po_1a2b"], currency="USD")]
+    exchanged = deposit("D", 6283, text="po_1a2b", currency="EUR", original=("USD", 6800))
+    assert arrived(payouts, [exchanged]) == {("P", "D")}
+    explained = match_deposits(payouts, [deposit("D", 6283, text="po_1a2b", currency="EUR")], TERMS)
+    assert not explained.matches
+    assert [note.kind for note in explained.noted] == [BreakKind.CURRENCY_MISMATCH]
+
+
+def test_many_payouts_and_deposits_are_matched_within_the_budget():
+    payouts = [payout(f"P{n:03}", 10_000 + 7919 * n, days=n % 5) for n in range(200)]
+    deposits = [deposit(f"D{n:03}", one.amount_minor, days=n % 5 + 1) for n, one in enumerate(payouts)]
+    assert arrived(payouts, deposits) == {(f"P{n:03}", f"D{n:03}") for n in range(200)}
