@@ -67,6 +67,7 @@ class Settings:
     sink_stdout: bool = False
     report_file_max_mib: int = 1_024
     reports_dir: Path | None = None
+    bank_csv: Path | None = None
     reports_pull_s: float = 60.0
     failpoints: str = ""
 
@@ -277,6 +278,7 @@ _VARIABLES: Final[dict[str, Callable[[str], object]]] = {
     "BEZANT_SINK_STDOUT": _one_of({"on": True, "off": False}),
     "BEZANT_REPORT_FILE_MAX_MIB": _whole(1, 65_536),
     "BEZANT_REPORTS_DIR": _folder,
+    "BEZANT_BANK_CSV": _folder,
     "BEZANT_REPORTS_PULL_S": _seconds(0.1, 86_400),
     "BEZANT_FAILPOINTS": str,
 }

@@ -9,10 +9,11 @@ import aiohttp
 import msgspec
 
 from bezant.base.db import transaction_is_open
-from bezant.psp.call import Endpoint, Transport
+from bezant.psp.call import Endpoint
 from bezant.psp.contract import PspRequest, PspResponse, PspSilence
 from bezant.psp.reports import Offered
 
+LIST_MAX_BYTES: Final = 16 << 20
 _CONNECT_TIMEOUT_S: Final = 3.0
 _PIECE_BYTES: Final = 1 << 18
 
@@ -49,11 +50,8 @@ class HttpDownload:
 class Pulls:
     """The platform's own accounts at PSPs that can be asked for reports."""
 
-    def __init__(
-        self, endpoints: Mapping[str, Endpoint], transport: Transport, download: Download, *, timeout_s: float
-    ) -> None:
+    def __init__(self, endpoints: Mapping[str, Endpoint], download: Download, *, timeout_s: float) -> None:
         self._endpoints = {name: each for name, each in endpoints.items() if each.connector.pull is not None}
-        self._transport = transport
         self._download = download
         self._timeout_s = timeout_s
 
@@ -65,19 +63,25 @@ class Pulls:
     async def offered(self, psp: str) -> Sequence[Offered]:
         """What the PSP has ready. Raises PspSilence."""
         endpoint = self._endpoints[psp]
-        assert endpoint.connector.pull is not None
+        pull = endpoint.connector.pull
+        assert pull is not None
         _refuse_open_transaction()
 
         async def send(request: PspRequest) -> PspResponse:
             headers = endpoint.connector.authenticate(endpoint.credentials)
-            status, body = await self._transport(endpoint.base_url, request, headers)
+            body = bytearray()
+            async with self._download(endpoint.base_url, request, headers) as (status, pieces):
+                async for piece in pieces:
+                    body += piece
+                    if len(body) > LIST_MAX_BYTES:
+                        raise PspSilence(f"the list is larger than {LIST_MAX_BYTES:,} bytes")
             if status >= 400:
                 raise PspSilence(f"the PSP answered {status}")
             return PspResponse(status=status, body=msgspec.json.decode(body) if body else None)
 
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await endpoint.connector.pull(send)
+                return await pull(send)
         except (TimeoutError, OSError, aiohttp.ClientError, msgspec.MsgspecError) as fault:
             raise PspSilence(str(fault) or type(fault).__name__) from fault
 

@@ -42,7 +42,7 @@ def _decoded(line: bytes, number: int) -> str:
 
 def read_acme(pieces: Iterable[bytes]) -> Iterator[ReportLine | BadLine]:
     """Reads a report. A line that says `raise` is a defect of this reader, one that says `empty` holds U+0000."""
-    total, found, is_whole = None, 0, False
+    total, found, is_whole, number = None, 0, False, 0
     for number, text in lines_of(pieces):
         cells = text.split(",")
         if number == 1:
@@ -83,7 +83,7 @@ def _acme_line(number: int, text: str, cells: Sequence[str]) -> ReportLine | Bad
 
 def read_bank(pieces: Iterable[bytes]) -> Iterator[Part]:
     """Reads a statement."""
-    balance_minor, has_begun = 0, False
+    balance_minor, has_begun, number = 0, False, 0
     for number, text in lines_of(pieces):
         cells = text.split(",")
         if cells[0] == "bank":

@@ -98,7 +98,7 @@ class Watch:
             new = await self._senders.new_file(
                 source=place.source, name=place.path.name, by=BY, psp=place.psp, psp_account=place.psp_account
             )
-            file, _ = await self._receive(new, _pieces(place.path))
+            file, _ = await self._receive(new, pieces_of(place.path))
         except WaitAndRepeat:
             raise
         except ApiError as refused:
@@ -179,7 +179,8 @@ def _open(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb", buffering=0)
 
 
-async def _pieces(path: Path) -> AsyncIterator[bytes]:
+async def pieces_of(path: Path) -> AsyncIterator[bytes]:
+    """The bytes of a regular file. Raises OSError, also for a link."""
     file = await asyncio.to_thread(_open, path)
     with file:
         while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
