@@ -126,6 +126,6 @@ def _start(block: bytes) -> bytes:
     for start, reason in _NO_CSV.items():
         if block.startswith(start):
             raise FileRefused(f"the file is {reason}")
-    if not block.strip():
-        raise FileRefused("the file begins with empty lines, or is empty")
+    if not block.partition(b"\n")[0].strip():
+        raise FileRefused("the file is empty, or begins with an empty line", line=1)
     return block

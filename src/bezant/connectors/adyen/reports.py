@@ -3,8 +3,9 @@
 Columns are read by name: their order and further ones are the merchant's choice
 (https://docs.adyen.com/reporting/settlement-reconciliation/transaction-level/settlement-details-report). Gross is in
 the currency of the payment, net in that of the settlement: what is taken between them is commission, or markup, scheme
-fees and interchange. A batch and its payout come to nothing together, which is checked; what the bank writes of a
-payout is `<merchant account> batch <number>`, so that is its name here.
+fees and interchange. A batch and its payout come to nothing together, which is checked. A batch is paid out once per
+currency, so a payout is named `<merchant account> batch <number> <currency>`; the bank writes the number that the
+payout's row begins with, and as a rule `<merchant account> batch <number>`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -91,7 +92,7 @@ class _SettlementDetails:
     def __init__(self, columns: Columns) -> None:
         self._at = columns.need(*_NEEDED)
         self._modification_reference = columns.may("Modification Merchant Reference")
-        self._batches: dict[tuple[str, str], _Batch] = {}
+        self._batches: dict[str, _Batch] = {}
         self._nameless: dict[str, int] = {}
         self._is_missed = False
 
@@ -106,7 +107,7 @@ class _SettlementDetails:
         net_minor = _side(net_debit, net_credit, currency, "NC")
         gross_minor = 0 if kind is LineKind.FEE else net_minor + _sum_of(fees, currency)
         presented_minor = presented_currency = None
-        if gross_debit or gross_credit:
+        if (gross_debit or gross_credit) and kind is not LineKind.FEE:
             presented_currency = currency_code(gross_currency, "Gross Currency")
             presented_minor = _side(gross_debit, gross_credit, presented_currency, "GC")
         if presented_currency == currency:
@@ -115,11 +116,11 @@ class _SettlementDetails:
             presented_minor = presented_currency = None
         if (presented_minor or gross_minor) * _SIGNS.get(kind, 0) < 0:
             raise CellFault(f"{kind_name} is on the wrong side", "Gross Credit (GC)")
-        payout = f"{needed(account, 'Merchant Account')} batch {needed(batch, 'Batch Number')}"
+        payout = f"{needed(account, 'Merchant Account')} batch {needed(batch, 'Batch Number')} {currency}"
         line = ReportLine(
             number=number,
             line_reference=self._line_reference(
-                f"{payout}/{kind_name}/{psp_reference or '-'}/{modification}/{currency}/{net_minor}", psp_reference
+                f"{payout}/{kind_name}/{psp_reference or '-'}/{modification}/{net_minor}", psp_reference
             ),
             kind=kind,
             currency=currency,
@@ -135,7 +136,7 @@ class _SettlementDetails:
             payout_reference=payout,
             description=None if psp_reference and kind_name in KINDS else description(f"{kind_name}: {modification}"),
         )
-        self._add(payout, currency, kind, net_minor)
+        self._add(payout, kind, net_minor)
         return line
 
     def miss(self) -> None:
@@ -146,7 +147,8 @@ class _SettlementDetails:
         """Each batch that was paid out comes to nothing; one that is above nothing was paid out."""
         if self._is_missed:
             return
-        for (payout, currency), batch in self._batches.items():
+        for payout, batch in self._batches.items():
+            currency = payout[-3:]
             if batch.has_payout and batch.lines_minor + batch.payouts_minor:
                 reason = (
                     f"{payout}: the lines add up to {major_text(batch.lines_minor, currency)}, "
@@ -154,10 +156,10 @@ class _SettlementDetails:
                 )
                 raise FileRefused(reason, line=last, field="Net Debit (NC)")
             if not batch.has_payout and batch.lines_minor > 0:
-                raise FileRefused(f"{payout} ends without its payout in {currency}: is the file cut off?", line=last)
+                raise FileRefused(f"{payout} ends without its payout: is the file cut off?", line=last)
 
-    def _add(self, payout: str, currency: str, kind: LineKind, net_minor: int) -> None:
-        batch = self._batches.setdefault((payout, currency), _Batch())
+    def _add(self, payout: str, kind: LineKind, net_minor: int) -> None:
+        batch = self._batches.setdefault(payout, _Batch())
         if kind is LineKind.PAYOUT:
             batch.has_payout = True
             batch.payouts_minor += net_minor

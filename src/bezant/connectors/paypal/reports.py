@@ -3,7 +3,7 @@
 Each row begins with its type: RH report, FH file, SH section (an account), CH the names of columns, SB a transaction,
 then totals: SF per currency and SC count of a section, RF and RC of the report, FF of the file
 (https://developer.paypal.com/docs/reports/sftp-reports/settlement-report/). A report may go over several files: RH is
-in the first, RF and RC in the last alone, so those are checked where one file is all of it.
+in the first, RF and RC in the last alone. What may be the totals of more than this file is not checked; FF always is.
 
 Amounts have no sign (CR and DR stand beside them) and no decimals: they are hundredths of the major unit in every
 currency, "100,00 yen and $100.00 USD are both represented as 10000". The two reports name a transaction alike, so what
@@ -35,7 +35,7 @@ _MAY_FOLLOW: Final = {
     "SB": {"SB", "SF", "SC"},
     "SF": {"SF", "SC"},
     "SC": {"SH", "RF", "RC", "FF"},
-    "RF": {"RF", "RC", "FF"},
+    "RF": {"RF", "RC"},
     "RC": {"FF"},
     "FF": set[str](),
 }
@@ -49,6 +49,10 @@ class _Report:
         self.row_type = ""
         self._is_detail = is_detail
         self._is_whole = False
+        """It begins with the report: if it ends with the report too, its totals are those of this file."""
+        self._is_continued = False
+        """The section may have begun in the file before."""
+        self._sections = 0
         self._file = Totals()
         self._section = Totals()
         self._transactions: Transactions | None = None
@@ -120,6 +124,8 @@ class _Report:
         self._is_whole = True
 
     def _begin_section(self, number: int, cells: list[str]) -> None:
+        self._is_continued = not self._is_whole and self._sections == 0
+        self._sections += 1
         self._section = Totals()
         self._transactions = None
 
@@ -130,18 +136,22 @@ class _Report:
             raise FileRefused(f"the columns are those of a {other} report", line=number)
 
     def _check_section_sums(self, number: int, cells: list[str]) -> None:
-        self._check_sums(self._section, number, cells)
+        if not self._is_continued:
+            self._check_sums(self._section, number, cells)
+
+    def _check_section_count(self, number: int, cells: list[str]) -> None:
+        if not self._is_continued:
+            _check_count(self._section, number, cells, "the section")
+            self._check_currencies(self._section, number, "SF")
 
     def _check_report_sums(self, number: int, cells: list[str]) -> None:
         if self._is_whole:
             self._check_sums(self._file, number, cells)
 
-    def _check_section_count(self, number: int, cells: list[str]) -> None:
-        _check_count(self._section, number, cells, "the section")
-
     def _check_report_count(self, number: int, cells: list[str]) -> None:
         if self._is_whole:
             _check_count(self._file, number, cells, "the report")
+            self._check_currencies(self._file, number, "RF")
 
     def _check_file_count(self, number: int, cells: list[str]) -> None:
         _check_count(self._file, number, cells, "the file")
@@ -156,6 +166,10 @@ class _Report:
         difference = totals.difference(currency_code(cells[1].strip(), cells[0]), stated)
         if difference is not None:
             raise FileRefused(difference, line=number, field=cells[0])
+
+    def _check_currencies(self, totals: Totals, number: int, row_type: str) -> None:
+        if not self._is_detail and not totals.is_missed and (missing := totals.unchecked()):
+            raise FileRefused(f"there are no totals in {', '.join(missing)}", line=number, field=row_type)
 
 
 def _check_count(totals: Totals, number: int, cells: list[str], what: str) -> None:

@@ -83,11 +83,11 @@ class _Settlement:
         if kind_name == TOTAL:
             self._stated[currency_code(currency, "currency")] = minor(row, "row"), minor(net, "net")
             return None
-        if self._stated:
-            raise FileRefused("rows go on after the totals", line=number)
         kind = _KINDS.get(kind_name)
         if kind is None:
             raise CellFault(f"{kind_name[:40]!r} is no type of a row", "type")
+        if self._stated:
+            raise FileRefused("rows go on after the totals", line=number)
         currency = currency_code(currency, "currency")
         gross_minor, fee_minor, net_minor = minors((gross, fee, net), ("gross", "fee", "net"))
         if net_minor != gross_minor - fee_minor:

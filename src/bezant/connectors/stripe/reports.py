@@ -7,6 +7,10 @@ are in a time zone that the file does not name.
 
 The report of payouts writes a payout as the bank sees it, above zero when it arrives there; the others as the balance
 moves. A row is named by its balance transaction, which is the same in all of them.
+
+Ours is `payment_metadata[bezant_payment]`, of a refund `refund_metadata[bezant_reference]`; a charge is named by the
+column `charge_id`, its payment by `payment_intent_id`. Nothing stands in for a column that was not chosen: two reports
+would name one movement in two ways.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -145,8 +149,8 @@ class _BalanceRows(_Rows):
         self._intent = columns.may("payment_intent_id")
         self._payout = columns.may("automatic_payout_id")
         self._facing = columns.may("customer_facing_amount"), columns.may("customer_facing_currency")
-        self._of_payment = [columns.may(f"payment_metadata[{key}]") for key in (calls.PAYMENT, outcomes.REFERENCE)]
-        self._of_refund = [columns.may(f"refund_metadata[{outcomes.REFERENCE}]"), *self._of_payment]
+        self._payment = columns.may(f"payment_metadata[{calls.PAYMENT}]")
+        self._refund = columns.may(f"refund_metadata[{outcomes.REFERENCE}]")
 
     def take(self, number: int, cells: list[str]) -> ReportLine:
         """The line of a row."""
@@ -154,13 +158,11 @@ class _BalanceRows(_Rows):
         source = name(cells[self._source])
         if kind in _PAYOUT_KINDS:
             return self.line(number, cells, kind, _Names(payout_reference=source or name(cells[self._payout])))
-        ours = self._of_refund if kind in _REFUND_KINDS else self._of_payment
-        charge = name(cells[self._charge])
         presented_minor, presented_currency = self._presented(cells)
         names = _Names(
-            reference=next((found for at in ours if (found := name(cells[at]))), None),
-            psp_reference=name(cells[self._intent]) or charge,
-            operation_reference=(charge or source) if kind is LineKind.CHARGE else source,
+            reference=name(cells[self._refund if kind in _REFUND_KINDS else self._payment]),
+            psp_reference=name(cells[self._intent]),
+            operation_reference=name(cells[self._charge]) if kind is LineKind.CHARGE else source,
             payout_reference=name(cells[self._payout]),
             presented_minor=presented_minor,
             presented_currency=presented_currency,
