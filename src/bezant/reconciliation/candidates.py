@@ -13,19 +13,13 @@ from bezant.reconciliation.rules import Operation, PspLine
 
 async def named(connection: Connection, lines: Sequence[PspLine]) -> list[Operation]:
     """What is in transit of the payments that these lines name, each of the account that reports it."""
-    payments = await _payments(connection, lines)
+    payments = await payments_named(connection, lines)
     found = await store.operations_of_payments(connection, payments) if payments else []
-    return _of_accounts(found, lines)
+    return of_accounts(found, lines)
 
 
-async def explained_before(connection: Connection, lines: Sequence[PspLine]) -> list[Operation]:
-    """What of the payments that these lines name is explained by other lines."""
-    payments = await _payments(connection, lines)
-    found = await store.explained_of_payments(connection, payments) if payments else []
-    return _of_accounts(found, lines)
-
-
-async def _payments(connection: Connection, lines: Sequence[PspLine]) -> list[UUID]:
+async def payments_named(connection: Connection, lines: Sequence[PspLine]) -> list[UUID]:
+    """The payments that these lines name, by any of their names."""
     attempts = {line.id: ids.parse(ids.ATTEMPT, line.reference or "") for line in lines}
     wanted = sorted({attempt for attempt in attempts.values() if attempt is not None})
     of_attempts = await store.payments_of_attempts(connection, wanted) if wanted else {}
@@ -37,7 +31,8 @@ async def _payments(connection: Connection, lines: Sequence[PspLine]) -> list[UU
     return sorted(payments | set(of_names.values()))
 
 
-def _of_accounts(operations: Sequence[Operation], lines: Sequence[PspLine]) -> list[Operation]:
+def of_accounts(operations: Sequence[Operation], lines: Sequence[PspLine]) -> list[Operation]:
+    """Those of the accounts that these lines are of."""
     accounts = {(line.psp, line.psp_account_id) for line in lines}
     return [operation for operation in operations if (operation.psp, operation.psp_account_id) in accounts]
 
@@ -55,4 +50,4 @@ async def of_amounts(connection: Connection, lines: Sequence[PspLine], terms: Te
     moments = [line.occurred_at for line in lines]
     since = min(moments) - timedelta(days=terms.late_days_after)
     until = max(moments) + timedelta(days=terms.window_days_before)
-    return _of_accounts(await store.operations_of_amounts(connection, sorted(wanted), since, until), lines)
+    return of_accounts(await store.operations_of_amounts(connection, sorted(wanted), since, until), lines)

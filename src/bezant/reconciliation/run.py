@@ -44,6 +44,10 @@ Progress = Callable[[str, int], None]
 """Told what is being done and how many lines were looked at so far."""
 
 
+def no_progress(_what: str, _lines: int) -> None:
+    """Nobody looks."""
+
+
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a run has done. `found`: the breaks that are left."""
 
@@ -66,7 +70,7 @@ class Run:
         self._evidence = evidence
         self._terms = terms
 
-    async def __call__(self, progress: Progress = lambda *_: None) -> RunResult:
+    async def __call__(self, progress: Progress = no_progress) -> RunResult:
         """Run once. Raises Busy (`run_in_progress`) while another run is under way."""
         async with self._lease.held():
             progress("collecting operations", 0)
@@ -141,7 +145,6 @@ class Run:
             heard = await self._evidence.hear(_unknown(lines, result))
             if heard:
                 applied += heard
-                await self._collect()
                 result, count = await self._search(lines, now)
                 explained += count
             left += find_breaks(result, now, self._terms)
@@ -151,9 +154,16 @@ class Run:
         async with self._database.connection() as connection:
             still_open = await store.still_open(connection, [line.id for line in lines])
             lines = [line for line in lines if line.id in still_open]
-            by_id = {each.id: each for each in await candidates.named(connection, lines)}
-            by_id |= {each.id: each for each in await candidates.of_amounts(connection, lines, self._terms)}
-            before = await candidates.explained_before(connection, lines)
+            payments = await candidates.payments_named(connection, lines)
+        async with self._lease.guarded() as transaction:
+            await store.collect_payments(transaction, payments)
+        async with self._database.connection() as connection:
+            found = [
+                *await store.operations_of_payments(connection, payments),
+                *await candidates.of_amounts(connection, lines, self._terms),
+            ]
+            before = candidates.of_accounts(await store.explained_of_payments(connection, payments), lines)
+        by_id = {each.id: each for each in candidates.of_accounts(found, lines)}
         operations = list(by_id.values())
         result = match_operations(
             [adapt.operation(each) for each in operations],
@@ -171,8 +181,11 @@ class Run:
         """Operations that no report has named although their time is up."""
         async with self._database.connection() as connection:
             overdue = await store.overdue(connection, now - self._terms.skew, _OVERDUE_MAX)
-        nothing = Explained((), (), (), [adapt.operation(each) for each in overdue], ())
-        return find_breaks(nothing, now, self._terms)
+        result = match_operations([adapt.operation(each) for each in overdue], (), self._terms, now=now)
+        matched = _matched(result.matches, overdue, ())
+        for start in range(0, len(matched), CHUNK):
+            await self._write(matched[start : start + CHUNK], ())
+        return find_breaks(result, now, self._terms)
 
     async def _write(self, matched: Sequence[Matched], by_themselves: Sequence[PspLine]) -> None:
         async with self._lease.guarded() as transaction:

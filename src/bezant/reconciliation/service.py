@@ -14,7 +14,7 @@ from bezant.jobs.schedule import Job
 from bezant.reconciliation.breaks.keep import Kept, keep
 from bezant.reconciliation.evidence import Evidence
 from bezant.reconciliation.matching.model import Terms
-from bezant.reconciliation.run import Progress, Run, RunResult
+from bezant.reconciliation.run import Progress, Run, RunResult, no_progress
 from bezant.web import Call, Reply, Route, json_reply
 
 
@@ -37,7 +37,7 @@ class Reconciliation:
         """There is something new to reconcile."""
         self._wake.set()
 
-    async def run(self, progress: Progress = lambda *_: None) -> tuple[RunResult, Kept]:
+    async def run(self, progress: Progress = no_progress) -> tuple[RunResult, Kept]:
         """Run once and keep what was found. Raises Busy (`run_in_progress`) while another run is under way."""
         result = await self._run(progress)
         return result, await keep(self._database, result.found)

@@ -14,22 +14,33 @@ _CURSOR = """
 SELECT c.tx, pg_snapshot_xmin(pg_current_snapshot())::text::bigint FROM operations_cursor AS c FOR UPDATE
 """
 # The amount is what the journal left in the account that a PSP's report clears; disputes are held until they are.
-_COLLECT = """
-INSERT INTO operations_in_transit (id, merchant_id, payment_id, kind, correlation_id, psp, psp_account_id,
-    psp_reference, operation_reference, currency, amount_minor, effective_at)
+_OPERATION = """
 SELECT j.id, j.merchant_id, j.payment_id, j.kind, j.correlation_id, p.psp, p.psp_account_id, p.gateway_ref,
-    coalesce(a.psp_reference, d.psp_reference), j.currency, e.debit_minor - e.credit_minor, j.effective_at
-FROM ledger_journals AS j
-INNER JOIN ledger_entries AS e ON e.journal_id = j.id AND e.merchant_id = j.merchant_id AND e.account_code = CASE
+    coalesce(a.psp_reference, d.psp_reference), j.currency, t.debit_minor - t.credit_minor, j.effective_at
+FROM {0} AS j
+INNER JOIN ledger_entries AS t ON t.journal_id = j.id AND t.merchant_id = j.merchant_id AND t.account_code = CASE
     WHEN j.kind IN ('dispute_opened', 'dispute_won') THEN 'disputed_funds_held' ELSE 'customer_funds_in_transit' END
 INNER JOIN payments AS p ON p.id = j.payment_id AND p.merchant_id = j.merchant_id
 LEFT JOIN payment_attempts AS a ON a.merchant_id = j.merchant_id AND a.id = CASE
-    WHEN j.correlation_id ~ '^att_[0-9a-f]{32}$' THEN substr(j.correlation_id, 5)::uuid END
+    WHEN j.correlation_id ~ '^att_[0-9a-f]{{32}}$' THEN substr(j.correlation_id, 5)::uuid END
 LEFT JOIN disputes AS d ON d.merchant_id = j.merchant_id AND d.id = CASE
-    WHEN j.correlation_id ~ '^dsp_[0-9a-f]{32}' THEN substr(j.correlation_id, 5, 32)::uuid END
-WHERE j.tx >= $1 AND j.tx < $2 AND j.kind IN ('capture', 'refund', 'refund_failed', 'dispute_opened', 'dispute_won')
-ON CONFLICT DO NOTHING
+    WHEN j.correlation_id ~ '^dsp_[0-9a-f]{{32}}' THEN substr(j.correlation_id, 5, 32)::uuid END
+WHERE j.kind IN ('capture', 'refund', 'refund_failed', 'dispute_opened', 'dispute_won') AND {1}
+    EXISTS (SELECT 1 FROM explained AS e WHERE e.item_id = j.id)
 """
+_INSERT_OPERATIONS = """
+INSERT INTO operations_in_transit (id, merchant_id, payment_id, kind, correlation_id, psp, psp_account_id,
+    psp_reference, operation_reference, currency, amount_minor, effective_at)
+{0} ON CONFLICT DO NOTHING
+"""
+_COLLECT = _INSERT_OPERATIONS.format(_OPERATION.format("ledger_journals", "j.tx >= $1 AND j.tx < $2 AND NOT"))
+# The journals of a payment are a range of the primary key.
+_OF_PAYMENTS = """(
+    SELECT n.* FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS w (payment_id, first_id, last_id)
+    INNER JOIN ledger_journals AS n ON n.id BETWEEN w.first_id AND w.last_id AND n.payment_id = w.payment_id
+)"""
+_COLLECT_PAYMENTS = _INSERT_OPERATIONS.format(_OPERATION.format(_OF_PAYMENTS, "NOT"))
+_EXPLAINED_OF_PAYMENTS = _OPERATION.format(_OF_PAYMENTS, "")
 _MOVE_CURSOR = "UPDATE operations_cursor SET tx = $1"
 
 _LINE = f"""
@@ -75,22 +86,6 @@ SELECT {_OPERATION_COLUMNS} FROM (
 ) AS w
 INNER JOIN operations_in_transit AS o ON o.psp = w.psp AND o.currency = w.currency AND o.amount_minor = w.amount_minor
 WHERE o.effective_at BETWEEN $4 AND $5
-"""
-# What of these payments a line has explained already: their journals are a range of the primary key.
-_EXPLAINED_OF_PAYMENTS = """
-SELECT j.id, j.merchant_id, j.payment_id, j.kind, j.correlation_id, p.psp, p.psp_account_id, p.gateway_ref,
-    coalesce(a.psp_reference, d.psp_reference), j.currency, t.debit_minor - t.credit_minor, j.effective_at
-FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS w (payment_id, first_id, last_id)
-INNER JOIN ledger_journals AS j ON j.id BETWEEN w.first_id AND w.last_id AND j.payment_id = w.payment_id
-    AND j.kind IN ('capture', 'refund', 'refund_failed', 'dispute_opened', 'dispute_won')
-INNER JOIN explained AS e ON e.item_id = j.id
-INNER JOIN ledger_entries AS t ON t.journal_id = j.id AND t.merchant_id = j.merchant_id AND t.account_code = CASE
-    WHEN j.kind IN ('dispute_opened', 'dispute_won') THEN 'disputed_funds_held' ELSE 'customer_funds_in_transit' END
-INNER JOIN payments AS p ON p.id = j.payment_id AND p.merchant_id = j.merchant_id
-LEFT JOIN payment_attempts AS a ON a.merchant_id = j.merchant_id AND a.id = CASE
-    WHEN j.correlation_id ~ '^att_[0-9a-f]{32}$' THEN substr(j.correlation_id, 5)::uuid END
-LEFT JOIN disputes AS d ON d.merchant_id = j.merchant_id AND d.id = CASE
-    WHEN j.correlation_id ~ '^dsp_[0-9a-f]{32}' THEN substr(j.correlation_id, 5, 32)::uuid END
 """
 _OVERDUE = f"""
 SELECT {_OPERATION_COLUMNS} FROM operations_in_transit AS o
@@ -208,12 +203,19 @@ async def operations_of_attempts(connection: Connection, attempt_ids: Sequence[U
     return dict(await connection.fetch(_OPERATIONS_OF_ATTEMPTS, attempt_ids))
 
 
+async def collect_payments(transaction: Transaction, payment_ids: Sequence[UUID]) -> None:
+    """Bring the operations of these payments now, whoever else is still writing."""
+    await transaction.connection.execute(_COLLECT_PAYMENTS, *_families(payment_ids))
+
+
 async def explained_of_payments(connection: Connection, payment_ids: Sequence[UUID]) -> list[Operation]:
     """What of these payments is explained already."""
+    return [Operation(*row) for row in await connection.fetch(_EXPLAINED_OF_PAYMENTS, *_families(payment_ids))]
+
+
+def _families(payment_ids: Sequence[UUID]) -> tuple[Sequence[UUID], list[UUID], list[UUID]]:
     ranges = [ids.family_range(payment_id) for payment_id in payment_ids]
-    first_ids, last_ids = [first for first, _ in ranges], [last for _, last in ranges]
-    rows = await connection.fetch(_EXPLAINED_OF_PAYMENTS, payment_ids, first_ids, last_ids)
-    return [Operation(*row) for row in rows]
+    return payment_ids, [first for first, _ in ranges], [last for _, last in ranges]
 
 
 async def payments_of_names(connection: Connection, names: Sequence[str]) -> dict[tuple[str, str], UUID]:
