@@ -1,6 +1,5 @@
 """The composition root: joins everything once, at the start."""
 
-import gc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -11,16 +10,17 @@ from bezant import __version__
 from bezant.base.config import Settings
 from bezant.base.db import Database
 from bezant.base.failpoints import arm
+from bezant.base.garbage import collect_garbage_seldom
 from bezant.base.kept_secret import kept_webhook_secrets
 from bezant.base.log import configure
 from bezant.base.master_key import LOOKED_AT_EVERY_S
 from bezant.base.migrate import require_current
 from bezant.base.postgres import database_url
 from bezant.base.sealed import Sealer
-from bezant.connectors import simulator, stripe
+from bezant.connectors import adyen, paypal, simulator, stripe
 from bezant.disputes.service import Disputes
 from bezant.idempotency.jobs import idempotency_jobs
-from bezant.inbox.contract import Account
+from bezant.inbox.contract import Account, Handlers
 from bezant.inbox.service import Inbox
 from bezant.jobs.database import database_jobs
 from bezant.jobs.schedule import Job, Schedule
@@ -36,12 +36,17 @@ from bezant.payments.service import Payments
 from bezant.psp.accounts import REFRESHED_EVERY_S, Accounts
 from bezant.psp.call import Caller, Endpoint, HttpTransport, Transport
 from bezant.psp.notices import DisputeNotice, Notice
+from bezant.psp.pulling import HttpDownload, Pulls
 from bezant.psp.registry import endpoints
+from bezant.reconciliation.service import Reconciliation
 from bezant.sinks.configured import configured_sinks
 from bezant.web import build
 from bezant.webhooks.setup import MerchantWebhooks
 
 CONNECTORS = (simulator.CONNECTOR, stripe.CONNECTOR)
+REPORTS = {c.manifest.name: c.reports for c in CONNECTORS if c.reports} | {m.NAME: m.REPORTS for m in (adyen, paypal)}
+"""PSPs whose reports are read; payments do not go through all of them."""
+
 _DRAIN_S = 15.0
 
 
@@ -83,26 +88,29 @@ class Services:
             database, self.caller, CONNECTORS, psp_timeout_s=settings.psp_timeout_s, committed=self.relay.wake
         )
         self.merchants = Merchants(database, settings.rate_limit_per_s)
+        handlers: Handlers = {Notice: self.payments.facts, DisputeNotice: self.disputes.handler}
+        pulls = Pulls(self.endpoints, HttpDownload(), timeout_s=settings.psp_timeout_s)
+        self.reconciliation = Reconciliation(database, handlers, settings, REPORTS, pulls)
         self.inbox = Inbox(
             database,
             accounts=self._account,
             webhooks={c.manifest.name: c.webhooks for c in CONNECTORS},
-            handlers={Notice: self.payments.facts, DisputeNotice: self.disputes.handler},
+            handlers=handlers,
             ask=self.payments.ask_again,
             ask_timeout_s=settings.psp_timeout_s,
             rate_per_s=settings.inbox_rate_limit_per_s,
             retention_days=settings.inbox_retention_days,
             committed=self.relay.wake,
         )
-        self.metrics.register(self.accounts)
-        self.metrics.register(self.inbox.metrics)
-        self.metrics.register(self.webhooks.metrics)
+        for collector in (self.accounts, self.inbox.metrics, self.webhooks.metrics):
+            self.metrics.register(collector)
         jobs = (
             *self.inbox.jobs(),
             *self.webhooks.jobs(),
             *relay_jobs(database, self.relay, relay_metrics),
             *self.payments.jobs(),
             *self.disputes.jobs(),
+            *self.reconciliation.jobs(),
             *idempotency_jobs(database, settings.idempotency_retention_days),
             *statistics_jobs(database),
         )
@@ -119,7 +127,7 @@ class Services:
         """Open and begin; at the end begin nothing new, finish what is in flight, close."""
         await self.database.open()
         self.schedule.start()
-        _collect_garbage_seldom()
+        collect_garbage_seldom()
         try:
             yield self
         finally:
@@ -149,13 +157,6 @@ class Services:
         await require_current(self.url)
 
 
-def _collect_garbage_seldom() -> None:
-    """What lives as long as the process is never looked at again, and young objects less often: a tenth of the CPU."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-
-
 def create_services(settings: Settings, transport: Transport | None = None) -> Services:
     """All services of a process, not running yet. Without a transport PSPs are called over HTTP."""
     arm(settings.failpoints)
@@ -174,6 +175,7 @@ def create_app(settings: Settings, transport: Transport | None = None) -> Litest
         *EventsApi(services.database).routes(),
         *services.inbox.routes(),
         *services.webhooks.routes(),
+        *services.reconciliation.routes(),
     )
 
     @asynccontextmanager

@@ -157,7 +157,7 @@ def functions_that_update_status(path: Path) -> list[str]:
 
 
 def test_one_function_moves_payments_from_one_status_to_another():
-    found = [place for path in SOURCES if path.name == "store.py" for place in functions_that_update_status(path)]
+    found = {place for path in SOURCES if path.name == "store.py" for place in functions_that_update_status(path)}
     assert len(found) == 1, found
 
 

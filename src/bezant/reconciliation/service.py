@@ -1,7 +1,7 @@
 """Reconciliation in one process, joined: what `app.py` needs of it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import msgspec
@@ -11,8 +11,12 @@ from bezant.base.db import Database
 from bezant.base.errors import Busy
 from bezant.inbox.contract import Handlers
 from bezant.jobs.schedule import Job
+from bezant.psp.pulling import Pulls
+from bezant.psp.reports import Reports
 from bezant.reconciliation.breaks.keep import Kept, keep
 from bezant.reconciliation.evidence import Evidence
+from bezant.reconciliation.files.csv_mappings import bank_formats
+from bezant.reconciliation.files.service import MIB, ReportFiles
 from bezant.reconciliation.matching.model import Terms
 from bezant.reconciliation.run import Progress, Run, RunResult, no_progress
 from bezant.web import Call, Reply, Route, json_reply
@@ -27,11 +31,28 @@ class RunView(msgspec.Struct, frozen=True):
 class Reconciliation:
     """Runs when a file was loaded, when somebody asks, and every few minutes."""
 
-    def __init__(self, database: Database, handlers: Handlers, settings: Settings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        handlers: Handlers,
+        settings: Settings,
+        reports: Mapping[str, Reports],
+        pulls: Pulls | None = None,
+    ) -> None:
         self._database = database
         self._run = Run(database, Evidence(database, handlers), terms_of(settings))
         self._wake = asyncio.Event()
         self._every_s = settings.reconciliation_interval_s
+        self.files = ReportFiles(
+            database,
+            reports=reports,
+            formats=bank_formats(settings.bank_csv),
+            size_max=settings.report_file_max_mib * MIB,
+            folder=settings.reports_dir,
+            pulls=pulls,
+            pull_every_s=settings.reports_pull_s,
+            loaded=self.wake,
+        )
 
     def wake(self) -> None:
         """There is something new to reconcile."""
@@ -45,6 +66,7 @@ class Reconciliation:
     def routes(self) -> tuple[Route, ...]:
         """What is served."""
         return (
+            *self.files.routes(),
             Route(
                 "POST",
                 "/reconciliation/runs",
@@ -65,7 +87,8 @@ class Reconciliation:
 
     def jobs(self) -> Sequence[Job]:
         """What runs in the background."""
-        return (Job("reconciliation.run", self._once, every_s=self._every_s, wake=self._wake),)
+        run = Job("reconciliation.run", self._once, every_s=self._every_s, wake=self._wake)
+        return (*self.files.jobs(), run)
 
     async def _once(self) -> int:
         try:
