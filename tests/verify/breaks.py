@@ -8,6 +8,7 @@ from typing import Final
 from tests.verify.breaking import Breaking
 from tests.verify.breaks_of_accounts import ACCOUNTS
 from tests.verify.breaks_of_disputes import DISPUTES
+from tests.verify.breaks_of_reconciliation import RECONCILIATION
 from tests.verify.breaks_of_webhooks import WEBHOOKS
 
 
@@ -187,7 +188,7 @@ LEDGER: Final = (
         "journals_agree_with_payments",
         "jrn",
         f"UPDATE ledger_journals SET currency = 'JPY' WHERE id = {_CAPTURE_JOURNAL} RETURNING id",
-        _also("balances_are_sums"),
+        _also("balances_are_sums", "operations_wait_or_are_explained"),
     ),
     Breaking(
         "journal_ids_are_derived",
@@ -196,6 +197,7 @@ LEDGER: Final = (
             WHERE j.id = {_CAPTURE_JOURNAL}),
         entries AS (UPDATE ledger_entries AS e SET journal_id = r.new_id FROM renamed AS r WHERE e.journal_id = r.id)
         UPDATE ledger_journals AS j SET id = r.new_id FROM renamed AS r WHERE j.id = r.id RETURNING j.id""",
+        _also("operations_wait_or_are_explained"),
         drop=("ledger_journals", "ledger_journals_natural_key"),
     ),
     Breaking(
@@ -208,7 +210,9 @@ LEDGER: Final = (
         made AS (INSERT INTO ledger_journals SELECT (jsonb_populate_record(j, jsonb_build_object('id', t.new_id))).*
             FROM ledger_journals AS j INNER JOIN twin AS t ON t.id = j.id)
         SELECT greatest(id, new_id) FROM twin""",
-        _also("journal_ids_are_derived", "balances_are_sums", "payments_are_booked"),
+        _also(
+            "journal_ids_are_derived", "balances_are_sums", "payments_are_booked", "operations_wait_or_are_explained"
+        ),
         drop=("ledger_journals", "ledger_journals_natural_key"),
     ),
     Breaking(
@@ -396,4 +400,4 @@ RECORDS: Final = (
     ),
 )
 
-ALL: Final = (*PAYMENTS, *LEDGER, *RECORDS, *ACCOUNTS, *WEBHOOKS, *DISPUTES)
+ALL: Final = (*PAYMENTS, *LEDGER, *RECORDS, *ACCOUNTS, *WEBHOOKS, *DISPUTES, *RECONCILIATION)

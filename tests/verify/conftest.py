@@ -18,6 +18,7 @@ from tests.support.platform import Merchant, Platform, running_platform
 from tests.support.processes import free_port
 from tests.support.waiting import wait_until
 from tests.support.webhook_receiver import receiving
+from tests.verify.reconciled import reconcile
 
 UNRESOLVED = "SELECT count(*) FROM payment_attempts WHERE status IN ('sending', 'pending', 'unknown')"
 
@@ -28,6 +29,7 @@ def traded(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with copied_database(server_url, TEMPLATE) as url:
         with traded_platform(url, tmp_path_factory.mktemp("home")):
             pass
+        run(reconcile(url))
         yield url
 
 
