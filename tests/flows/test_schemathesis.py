@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import checks as general_checks
 from schemathesis.specs.openapi import checks as openapi_checks
 
+from tests.support.disputes import open_dispute, tell
 from tests.support.platform import API, Platform, request
 
 GENERAL: Any = general_checks
@@ -33,8 +34,9 @@ NOTHING_THERE: Final = {
     "POST /api/v1/attempts/{attempt_id}/resolve",
     "GET /api/v1/inbox_events/{inbox_event_id}",
     "POST /api/v1/inbox_events/{inbox_event_id}/retry",
+    "POST /api/v1/disputes/{dispute_id}/submit",
 }
-"""Calls about what no test here leaves behind: stuck attempts, and webhooks of PSPs."""
+"""Calls about what no test here leaves behind: stuck attempts, webhooks of PSPs, evidence that is ready."""
 
 ENDPOINT_URL: Final = "http://127.0.0.1:9/hook"
 
@@ -79,7 +81,16 @@ class Caller:
             "after": event["event_id"],
             "client_secret": payment["client_secret"],
             **self.known_webhooks(),
+            "dispute_id": self.known_dispute(),
         }
+
+    def known_dispute(self) -> str:
+        """One that waits for an answer: opened where there is none."""
+        open_now = self.shop.get("/disputes", status="needs_response").json["data"]
+        if not open_now:
+            tell(self.shop.platform, open_dispute(self.shop.platform, self.shop.create().json))
+            open_now = self.shop.get("/disputes", status="needs_response").json["data"]
+        return open_now[0]["dispute_id"]
 
     def known_webhooks(self) -> dict[str, str]:
         """One endpoint at a port where nobody listens, and a delivery to it."""

@@ -144,13 +144,17 @@ def test_timeline_names_what_was_told(shop: Merchant) -> None:
     assert sorted(notices) == [("charge.approved", "applied"), ("charge.pending", "applied")]
 
 
-def test_dispute_is_kept_until_somebody_can_handle_it(shop: Merchant, platform: Platform) -> None:
-    payment = shop.create("pm_card_dispute_lost").json
-    kept = "SELECT type, reason FROM inbox_events WHERE status = 'aside' ORDER BY type"
-    told_of = wait_until(lambda: [rows for rows in [platform.sql(kept)] if len(rows) == 2], what="the dispute")[0]
-    assert [kind for kind, _ in told_of] == ["dispute.lost", "dispute.opened"]
-    assert all(reason.startswith("no_handler") for _, reason in told_of)
-    assert shop.payment(payment["payment_id"])["status"] == "captured"
+@pytest.mark.parametrize(("fate", "status"), [("won", "captured"), ("lost", "chargeback_lost")])
+def test_dispute_is_heard_to_its_end(shop: Merchant, platform: Platform, fate: str, status: str) -> None:
+    payment = shop.create(f"pm_card_dispute_{fate}").json
+    end = f"dispute.{fate}"
+    wait_until(lambda: end in shop.event_types(payment["payment_id"]), what="the end of the dispute")
+    told(shop, payment, status, disputed=10_000 if fate == "lost" else 0)
+    heard_all(shop, payment)
+    redeliver_all(platform)
+    heard_all(shop, payment)
+    told_of = [kind for kind in shop.event_types(payment["payment_id"]) if kind.startswith("dispute")]
+    assert told_of == ["dispute.opened", end]
 
 
 def told(shop: Merchant, payment: Any, status: str, **amounts: int) -> Any:
