@@ -12,6 +12,7 @@ from typing import Final
 from bezant.banks.bai2_account import Account, Group, Record, group_of, number_of
 from bezant.banks.contract import Format, Part
 from bezant.banks.pieces import text_lines, without_mark
+from bezant.banks.values import bad_text
 from bezant.base.file_faults import FileRefused
 from bezant.base.money import EXPONENTS
 
@@ -49,7 +50,9 @@ def _records(pieces: Iterable[bytes]) -> Iterator[Record]:
             continue
         code, comma, rest = text[:2], text[2:3], text[3:]
         if code not in _CODES or comma != ",":
-            raise FileRefused(f"{text[:20]!r} is no record of BAI2: those are {', '.join(sorted(_CODES))}", line=number)
+            raise FileRefused(
+                f"{bad_text(text[:20])!r} is no record of BAI2: those are {', '.join(sorted(_CODES))}", line=number
+            )
         if code != "88":
             if current is not None:
                 yield current

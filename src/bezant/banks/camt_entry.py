@@ -6,7 +6,7 @@ from datetime import date
 from typing import Final
 
 from bezant.banks.contract import EntryKind, StatementEntry
-from bezant.banks.values import Fault, account_number, day, joined, minor_units, name, names
+from bezant.banks.values import Fault, day, joined, minor_units, name, names, other_account
 from bezant.banks.xml_groups import Fields
 
 _DAY: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:T.*|Z|[+-][0-9:]{4,6})?", re.DOTALL)
@@ -95,7 +95,7 @@ def entry_of(
         ),
         text=joined(_texts(fields, transactions)),
         counterparty=name(first(single, f"{from_whom}/Nm") or first(single, f"Ultmt{from_whom}/Nm")),
-        counterparty_account=account_number(account) if account else None,
+        counterparty_account=other_account(account),
         original_minor=original_minor,
         original_currency=original_currency,
     )

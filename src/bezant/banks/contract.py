@@ -1,12 +1,14 @@
 """What a bank statement says, in the same words whatever its format."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from enum import StrEnum
+from typing import Protocol
 
 import msgspec
 
 from bezant.base.file_faults import BadLine
+from bezant.base.money import EXPONENTS
 
 
 class EntryKind(StrEnum):
@@ -70,11 +72,17 @@ class StatementFoot(msgspec.Struct, frozen=True, kw_only=True):
 
 Part = StatementHead | StatementEntry | BadLine | StatementFoot
 
-Reader = Callable[[Iterable[bytes]], Iterator[Part]]
-"""The statements of a file that comes in pieces of any size: head, entries, foot, and so on.
 
-Raises `base.file_faults.FileRefused`, for totals only once it has read a statement.
-"""
+class Reader(Protocol):
+    """The statements of a file that comes in pieces of any size: head, entries, foot, and so on.
+
+    Raises `base.file_faults.FileRefused`, for totals only once it has read a statement. Without `check_totals` a file
+    is read even where its totals do not add up. `exponents`: the decimals of each currency that is in use.
+    """
+
+    def __call__(
+        self, pieces: Iterable[bytes], *, check_totals: bool = True, exponents: Mapping[str, int] = EXPONENTS
+    ) -> Iterator[Part]: ...
 
 
 class Format(msgspec.Struct, frozen=True, kw_only=True):

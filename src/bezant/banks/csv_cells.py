@@ -7,7 +7,18 @@ from typing import Final
 
 from bezant.banks.contract import EntryKind, StatementEntry
 from bezant.banks.csv_mapping import CsvMapping
-from bezant.banks.values import Fault, account_number, century, day, exponent_of, joined, minor_units, name, names
+from bezant.banks.values import (
+    Fault,
+    account_number,
+    century,
+    day,
+    exponent_of,
+    joined,
+    minor_units,
+    name,
+    names,
+    other_account,
+)
 
 _MONTHS: Final = {month: at for at, month in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
 _GROUP_SIGNS: Final = "'\u2019 \u00a0\u202f"
@@ -83,7 +94,7 @@ class Cells:
             references=names([self._cell(row, column) for column in mapping.reference_columns], but=reference),
             text=joined([self._cell(row, column) for column in mapping.text_columns]),
             counterparty=name(self._cell(row, mapping.counterparty_column)),
-            counterparty_account=account_number(self._cell(row, mapping.counterparty_account_column)) or None,
+            counterparty_account=other_account(self._cell(row, mapping.counterparty_account_column)),
         )
 
     def _cell(self, row: list[str], column: str | None) -> str:

@@ -51,7 +51,7 @@ def read_mt940(
     if statement is not None:
         yield from statement.close(check_totals)
     if not is_there:
-        raise FileRefused("no statement: no line begins with :20:", field="20")
+        raise FileRefused("no statement: no line begins with :20:", line=1, field="20")
 
 
 def recognise_mt940(start: bytes) -> bool:

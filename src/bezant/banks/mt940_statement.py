@@ -21,6 +21,7 @@ from bezant.banks.values import (
     minor_units,
     name,
     names,
+    other_account,
 )
 from bezant.base.file_faults import BadLine, FileRefused
 
@@ -62,7 +63,7 @@ class Statement:
         self.reference = field.text
         self.line = field.line
         self.last_line = field.line
-        self.shown = repr(self.reference[:35])
+        self.shown = repr(bad_text(self.reference[:35]))
         self.account: str | None = None
         self.sequence: str | None = None
         self.opening: Balance | None = None
@@ -259,7 +260,7 @@ def _entry(
         references=names([theirs, *details.references], but=reference),
         text=details.text_with(supplement),
         counterparty=name(details.counterparty),
-        counterparty_account=account_number(details.counterparty_account) or None,
+        counterparty_account=other_account(details.counterparty_account),
     )
 
 

@@ -21,11 +21,11 @@ _NO_REFERENCE: Final = frozenset(
 
 
 class Fault(Exception):
-    """What is wrong with a value, and in which field."""
+    """What is wrong with a value, and in which field. `reason` holds no card data."""
 
     def __init__(self, reason: str, field: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        self.reason = redact_card_data(reason)
+        super().__init__(self.reason)
         self.field = field
 
 
@@ -107,6 +107,11 @@ def names(texts: Iterable[str | None], but: str | None = None) -> tuple[str, ...
 def account_number(text: str) -> str:
     """An account as it is compared: without blanks, in capitals."""
     return _BLANKS.sub("", text).upper()[:REFERENCE_CHARACTERS_MAX]
+
+
+def other_account(text: str | None) -> str | None:
+    """A counterparty's account; a card number, which some banks put there, is removed."""
+    return redact_card_data(account_number(text)) or None if text else None
 
 
 def bad_text(text: str) -> str:

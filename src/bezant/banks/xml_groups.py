@@ -18,7 +18,7 @@ TEXT_CHARACTERS_MAX: Final = 10_000
 VALUES_MAX: Final = 1_000
 TAG_BYTES_MAX: Final = 1024 * 1024
 
-_FEED_BYTES: Final = 64 * 1024
+_FEED_BYTES: Final = 16 * 1024
 _ENCODINGS: Final = {"UTF-8", "UTF-16", "UTF-16LE", "UTF-16BE", "ISO-8859-1", "US-ASCII"}
 
 Fields = dict[str, list[str]]
