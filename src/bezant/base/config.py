@@ -53,6 +53,9 @@ class Settings:
     reconciliation_interval_s: float = 300.0
     reconciliation_skew_hours: int = 72
     reconciliation_deposit_skew_hours: int = 168
+    reconciliation_fees: Mapping[str, tuple[tuple[str, int, int], ...]] = field(
+        default_factory=dict[str, tuple[tuple[str, int, int], ...]]
+    )
     webhooks_allow_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     webhooks_retention_days: int = 30
     webhooks_timeout_s: float = 10.0
@@ -244,6 +247,18 @@ def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
         raise ValueError("must be networks such as 10.1.0.0/16,fd00:1::/32, without host bits") from None
 
 
+def _fees(text: str) -> Mapping[str, tuple[tuple[str, int, int], ...]]:
+    """Agreed with PSPs: by PSP, (currency, basis points, fixed part in minor units)."""
+    found: dict[str, tuple[tuple[str, int, int], ...]] = {}
+    for part in text.split(","):
+        agreed = re.fullmatch(r"([a-z0-9_]{1,40})/([A-Z]{3})=(\d{1,4})\+(\d{1,9})", part.strip())
+        if agreed is None:
+            raise ValueError("must be fees such as stripe/EUR=140+25,stripe/USD=290+30: basis points + minor units")
+        psp, currency, basis_points, fixed_minor = agreed.groups()
+        found[psp] = (*found.get(psp, ()), (currency, int(basis_points), int(fixed_minor)))
+    return found
+
+
 _DAY_S: Final = 86_400
 _VARIABLES: Final[dict[str, Callable[[str], object]]] = {
     "BEZANT_HOME": _folder,
@@ -264,6 +279,7 @@ _VARIABLES: Final[dict[str, Callable[[str], object]]] = {
     "BEZANT_RECONCILIATION_INTERVAL_S": _seconds(0.1, _DAY_S),
     "BEZANT_RECONCILIATION_SKEW_HOURS": _whole(0, 24 * 90),
     "BEZANT_RECONCILIATION_DEPOSIT_SKEW_HOURS": _whole(0, 24 * 90),
+    "BEZANT_RECONCILIATION_FEES": _fees,
     "BEZANT_WEBHOOKS_ALLOW_NETWORKS": _networks,
     "BEZANT_WEBHOOKS_RETENTION_DAYS": _whole(7, 3650),
     "BEZANT_WEBHOOKS_TIMEOUT_S": _seconds(0.05, 30),

@@ -16,7 +16,7 @@ from bezant.ledger.post import post
 from bezant.ledger.rules import Journal, bank_fee_lines, fx_in_lines, fx_out_lines, suspense_lines
 from bezant.reconciliation import store
 from bezant.reconciliation.lease import Lease
-from bezant.reconciliation.matching.breaks import find_deposit_breaks
+from bezant.reconciliation.matching.breaks import find_deposit_breaks, find_payout_mismatches
 from bezant.reconciliation.matching.deposits import match_deposits
 from bezant.reconciliation.matching.model import Deposit, DepositMatch, Found, Id, Payout, Terms
 from bezant.reconciliation.rules import OPERATOR, deposit_postings, of_house
@@ -54,6 +54,7 @@ class Deposits:
         async with self._database.connection() as connection:
             lines = [BankLine(*row) for row in await store.open_bank_lines(connection)]
             payouts = [_payout(*row) for row in await store.open_payouts(connection)]
+            nets = await store.nets_of_payouts(connection, [_uuid(payout.id) for payout in payouts])
         fees = [line for line in lines if line.kind == EntryKind.FEE]
         for start in range(0, len(fees), _AT_ONCE):
             await self._book_fees(fees[start : start + _AT_ONCE])
@@ -62,7 +63,10 @@ class Deposits:
         explained = match_deposits(payouts, [_deposit(line) for line in by_id.values()], self._terms)
         for start in range(0, len(explained.matches), _AT_ONCE):
             await self._book(explained.matches[start : start + _AT_ONCE], by_id)
-        found = find_deposit_breaks(explained, now, self._terms)
+        found = [
+            *find_deposit_breaks(explained, now, self._terms),
+            *find_payout_mismatches(payouts, {payout_id: net_minor for payout_id, (net_minor, _) in nets.items()}),
+        ]
         await self._suspend([by_id[deposit.id] for deposit in explained.deposits if deposit.id in by_id], now)
         return sum(len(match.payouts) for match in explained.matches), found
 

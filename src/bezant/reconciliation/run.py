@@ -7,7 +7,7 @@ is not known here is taken for evidence and booked; what is left is a break.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -24,7 +24,7 @@ from bezant.reconciliation.evidence import Evidence
 from bezant.reconciliation.lease import Lease
 from bezant.reconciliation.matching.breaks import find_breaks
 from bezant.reconciliation.matching.exact import match_exactly
-from bezant.reconciliation.matching.model import BreakKind, Explained, Found, Id, Match, Terms
+from bezant.reconciliation.matching.model import BreakKind, Explained, Fee, Found, Id, Match, Terms
 from bezant.reconciliation.matching.operations import match_operations
 from bezant.reconciliation.rules import Operation, PspLine
 from bezant.reconciliation.settle import Matched, settle_fees, settle_matches, settle_payout_lines, share_out
@@ -62,18 +62,23 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 class Run:
     """Runs are made one at a time; what they find does not depend on the order of files or lines."""
 
-    def __init__(self, database: Database, evidence: Evidence, terms: Terms) -> None:
+    def __init__(
+        self, database: Database, evidence: Evidence, terms: Terms, fees: Mapping[str, Sequence[Fee]] | None = None
+    ) -> None:
         self._database = database
         self._collect = Collect(database)
         self._lease = Lease(database)
         self._deposits = Deposits(database, self._lease, terms)
         self._evidence = evidence
         self._terms = terms
+        self._fees = fees or {}
+        self._found: list[Found] = []
 
     async def __call__(self, progress: Progress = no_progress) -> RunResult:
         """Run once. Raises Busy (`run_in_progress`) while another run is under way."""
         async with self._lease.held():
             progress("collecting operations", 0)
+            self._found = []
             collected = await self._collect()
             progress("finding payouts at the bank", 0)
             deposits, found = await self._deposits.find()
@@ -87,7 +92,7 @@ class Run:
             explained=explained + searched,
             deposits=deposits,
             evidence=applied,
-            found=[*found, *left],
+            found=[*found, *left, *self._found],
         )
 
     async def _share_out(self) -> None:
@@ -115,7 +120,7 @@ class Run:
                 if not lines:
                     return looked_at, explained
                 claimed = writers.claimed
-                matched = _exactly([each for each in found if each.id not in claimed], named)
+                matched = self._exactly([each for each in found if each.id not in claimed], named)
                 after = lines[-1].id
                 looked_at += len(lines)
                 explained += sum(len(match.lines) for match in matched)
@@ -127,6 +132,19 @@ class Run:
                 progress("explaining lines", looked_at)
         finally:
             await writers.end()
+
+    def _exactly(self, operations: Sequence[Operation], lines: Sequence[PspLine]) -> list[Matched]:
+        exact = match_exactly([adapt.operation(each) for each in operations], [adapt.line(each) for each in lines])
+        self._weigh_fees(exact.matches, lines)
+        return _matched(exact.matches, operations, lines)
+
+    def _weigh_fees(self, matches: Sequence[Match], lines: Sequence[PspLine]) -> None:
+        """Note what is explained with another fee than was agreed with its PSP."""
+        for psp, fees in self._fees.items():
+            of_psp = {line.id for line in lines if line.psp == psp}
+            weighed = [match for match in matches if match.lines and match.lines[0].id in of_psp]
+            terms = msgspec.structs.replace(self._terms, fees=tuple(fees))
+            self._found += find_breaks(Explained(weighed, (), (), (), ()), datetime.now(UTC), terms)
 
     async def _rest(self) -> tuple[int, int, list[Found]]:
         """Search for what is left, take what is not known here for evidence, and say what remains."""
@@ -173,6 +191,7 @@ class Run:
             now=now,
         )
         matched = _matched(result.matches, operations, lines)
+        self._weigh_fees(result.matches, lines)
         for start in range(0, len(matched), CHUNK):
             await self._write(matched[start : start + CHUNK], ())
         return result, sum(len(match.lines) for match in matched)
@@ -234,11 +253,6 @@ def _unknown(lines: Sequence[PspLine], explained: Explained) -> list[PspLine]:
     }
     unknown = {line.id for line in explained.lines} - repeats
     return [line for line in lines if line.id in unknown]
-
-
-def _exactly(operations: Sequence[Operation], lines: Sequence[PspLine]) -> list[Matched]:
-    exact = match_exactly([adapt.operation(each) for each in operations], [adapt.line(each) for each in lines])
-    return _matched(exact.matches, operations, lines)
 
 
 def _matched(matches: Sequence[Match], operations: Sequence[Operation], lines: Sequence[PspLine]) -> list[Matched]:

@@ -17,7 +17,7 @@ from bezant.reconciliation.breaks.keep import Kept, keep
 from bezant.reconciliation.evidence import Evidence
 from bezant.reconciliation.files.csv_mappings import bank_formats
 from bezant.reconciliation.files.service import MIB, ReportFiles
-from bezant.reconciliation.matching.model import Terms
+from bezant.reconciliation.matching.model import Fee, Terms
 from bezant.reconciliation.run import Progress, Run, RunResult, no_progress
 from bezant.web import Call, Reply, Route, json_reply
 
@@ -40,7 +40,7 @@ class Reconciliation:
         pulls: Pulls | None = None,
     ) -> None:
         self._database = database
-        self._run = Run(database, Evidence(database, handlers), terms_of(settings))
+        self._run = Run(database, Evidence(database, handlers), terms_of(settings), fees_of(settings))
         self._wake = asyncio.Event()
         self._every_s = settings.reconciliation_interval_s
         self.files = ReportFiles(
@@ -104,3 +104,8 @@ def terms_of(settings: Settings) -> Terms:
         skew=timedelta(hours=settings.reconciliation_skew_hours),
         deposit_skew=timedelta(hours=settings.reconciliation_deposit_skew_hours),
     )
+
+
+def fees_of(settings: Settings) -> Mapping[str, Sequence[Fee]]:
+    """What was agreed with PSPs."""
+    return {psp: [Fee(*agreed) for agreed in fees] for psp, fees in settings.reconciliation_fees.items()}
