@@ -85,7 +85,8 @@ def test_a_miss_that_is_shown_as_two_breaks_is_listed():
 
 
 def test_either_of_two_equal_rows_may_explain_but_not_both():
-    either = judged(pair("o1", "l1copy"), *PERFECT[1:], listed={"l1": BreakKind.DUPLICATE_PSP_ROW})
+    listed: dict[Id, BreakKind] = {"o5": BreakKind.MISSING_PSP_ROW, "l1": BreakKind.DUPLICATE_PSP_ROW}
+    either = score(LABELS, RECORDS, Answer((pair("o1", "l1copy"), *PERFECT[1:]), listed))
     assert (either.precision, either.recall) == (1, 1)
     copy_row = next(row for row in either.rows if row.trouble is Trouble.DUPLICATE)
     assert copy_row.nothing_listed == 1

@@ -129,6 +129,13 @@ def test_nets_are_gross_less_fees():
     assert [line for line in lines(world()).values() if line.net_minor != line.gross_minor - line.fee_minor] == []
 
 
+def test_the_fee_of_an_operation_in_several_lines_is_taken_once():
+    theirs = lines(world())
+    split = [truth.theirs for truth in world().labels.truths if truth.trouble is Trouble.SPLIT_LINES]
+    assert split
+    assert [ids for ids in split if sum(theirs[each].fee_minor != 0 for each in ids) > 1] == []
+
+
 def test_signs_are_those_of_the_balance():
     takes = {LineKind.REFUND, LineKind.DISPUTE}
     assert [each for each in operations(world()).values() if (each.amount_minor < 0) != (each.kind in takes)] == []
