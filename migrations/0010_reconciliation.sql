@@ -56,6 +56,7 @@ CREATE UNIQUE INDEX report_files_once ON report_files (sha256) WHERE state <> 'r
 CREATE UNIQUE INDEX report_files_one_loading ON report_files (
     source, psp, psp_account_id
 ) NULLS NOT DISTINCT WHERE state = 'loading';
+CREATE INDEX report_files_by_loading ON report_files (loaded_at) WHERE loaded_at IS NOT null;
 CREATE INDEX report_files_to_load ON report_files (created_at) WHERE state IN ('receiving', 'received', 'loading');
 CREATE INDEX report_files_by_name ON report_files (name);
 
@@ -239,7 +240,10 @@ CREATE INDEX explained_by_match ON explained (match_id);
 CREATE TABLE reconciliation_lease (
     only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
     holder uuid,
-    lease_until timestamptz NOT NULL DEFAULT '-infinity'
+    lease_until timestamptz NOT NULL DEFAULT '-infinity',
+    -- when somebody asked for a run, and when the last one that came to its end had begun
+    wanted_at timestamptz,
+    ran_at timestamptz
 );
 
 INSERT INTO reconciliation_lease DEFAULT VALUES;

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -28,30 +28,36 @@ class Lease:
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
         """Hold it for the block. Raises Busy (`run_in_progress`) while another run does."""
-        holder = ids.new_id()
-        if not await self._take(holder):
+        holder, ran_at = ids.new_id(), None
+        began_at = await self._take(holder)
+        if began_at is None:
             raise Busy("run_in_progress", "Another reconciliation run is under way.", retry_after_s=10)
         self._holder = holder
         renewing = asyncio.create_task(self._renew(holder))
         try:
             yield
+            ran_at = began_at
         finally:
             renewing.cancel()
             self._holder = None
             async with self._database.connection() as connection:
-                await store.leave_lease(connection, holder)
+                await store.leave_lease(connection, holder, ran_at)
 
     @asynccontextmanager
     async def guarded(self) -> AsyncIterator[Transaction]:
         """A transaction of the run. Raises Busy where the lease was lost: another run has begun since."""
-        if self._holder is None:
-            raise AssertionError("a run writes only while it holds the lease")
         async with self._database.transaction() as transaction:
-            if not await store.hold_lease(transaction, self._holder):
-                raise Busy("run_in_progress", "This run was too slow; another one has begun.", retry_after_s=10)
+            await self.guard(transaction)
             yield transaction
 
-    async def _take(self, holder: UUID) -> bool:
+    async def guard(self, transaction: Transaction) -> None:
+        """Make a transaction one of the run. Raises Busy where the lease was lost."""
+        if self._holder is None:
+            raise AssertionError("a run writes only while it holds the lease")
+        if not await store.hold_lease(transaction, self._holder):
+            raise Busy("run_in_progress", "This run was too slow; another one has begun.", retry_after_s=10)
+
+    async def _take(self, holder: UUID) -> datetime | None:
         async with self._database.connection() as connection:
             return await store.take_lease(connection, holder, timedelta(seconds=self._lease_s))
 

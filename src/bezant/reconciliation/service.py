@@ -1,8 +1,8 @@
 """Reconciliation in one process, joined: what `app.py` needs of it."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Final
 
 import msgspec
 
@@ -13,6 +13,7 @@ from bezant.inbox.contract import Handlers
 from bezant.jobs.schedule import Job
 from bezant.psp.pulling import Pulls
 from bezant.psp.reports import Reports
+from bezant.reconciliation import store
 from bezant.reconciliation.breaks.keep import Kept, keep
 from bezant.reconciliation.evidence import Evidence
 from bezant.reconciliation.files.csv_mappings import bank_formats
@@ -20,6 +21,9 @@ from bezant.reconciliation.files.service import MIB, ReportFiles
 from bezant.reconciliation.matching.model import Fee, Terms
 from bezant.reconciliation.run import Progress, Run, RunResult, no_progress
 from bezant.web import Call, Reply, Route, json_reply
+
+LOOKS_EVERY_S: Final = 1.0
+"""How often a process looks whether there is a reason to run."""
 
 
 class RunView(msgspec.Struct, frozen=True):
@@ -41,8 +45,7 @@ class Reconciliation:
     ) -> None:
         self._database = database
         self._run = Run(database, Evidence(database, handlers), terms_of(settings), fees_of(settings))
-        self._wake = asyncio.Event()
-        self._every_s = settings.reconciliation_interval_s
+        self._every = timedelta(seconds=settings.reconciliation_interval_s)
         self.files = ReportFiles(
             database,
             reports=reports,
@@ -51,12 +54,7 @@ class Reconciliation:
             folder=settings.reports_dir,
             pulls=pulls,
             pull_every_s=settings.reports_pull_s,
-            loaded=self.wake,
         )
-
-    def wake(self) -> None:
-        """There is something new to reconcile."""
-        self._wake.set()
 
     async def run(self, progress: Progress = no_progress) -> tuple[RunResult, Kept]:
         """Run once and keep what was found. Raises Busy (`run_in_progress`) while another run is under way."""
@@ -82,15 +80,18 @@ class Reconciliation:
 
         Everything that is open is looked at; what came of it is shown by the status.
         """
-        self.wake()
+        async with self._database.connection() as connection:
+            await store.want_run(connection)
         return json_reply(202, RunView())
 
     def jobs(self) -> Sequence[Job]:
         """What runs in the background."""
-        run = Job("reconciliation.run", self._once, every_s=self._every_s, wake=self._wake)
-        return (*self.files.jobs(), run)
+        return (*self.files.jobs(), Job("reconciliation.run", self._run_if_due, every_s=LOOKS_EVERY_S))
 
-    async def _once(self) -> int:
+    async def _run_if_due(self) -> int:
+        async with self._database.connection() as connection:
+            if not await store.is_due(connection, self._every):
+                return 0
         try:
             result, _ = await self.run()
         except Busy:

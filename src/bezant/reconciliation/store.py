@@ -109,20 +109,33 @@ WHERE o.id = n.id AND o.merchant_id = n.merchant_id
 """
 _TAKE_LEASE = """
 UPDATE reconciliation_lease SET holder = $1, lease_until = clock_timestamp() + $2
-WHERE holder = $1 OR lease_until < clock_timestamp() RETURNING true
+WHERE holder = $1 OR lease_until < clock_timestamp() RETURNING clock_timestamp()
 """
 _HOLD_LEASE = "SELECT true FROM reconciliation_lease WHERE holder = $1 AND lease_until > clock_timestamp() FOR SHARE"
-_LEAVE_LEASE = "UPDATE reconciliation_lease SET holder = NULL, lease_until = '-infinity' WHERE holder = $1"
+_LEAVE_LEASE = """
+UPDATE reconciliation_lease SET holder = NULL, lease_until = '-infinity', ran_at = coalesce($2, ran_at)
+WHERE holder = $1
+"""
+_WANT_RUN = "UPDATE reconciliation_lease SET wanted_at = clock_timestamp()"
+_IS_DUE = """
+SELECT l.lease_until < clock_timestamp() AND (
+    l.ran_at IS NULL OR l.wanted_at > l.ran_at OR l.ran_at < clock_timestamp() - $1::interval
+    OR EXISTS (SELECT 1 FROM report_files AS f WHERE f.loaded_at > l.ran_at)
+)
+FROM reconciliation_lease AS l
+"""
 _OPEN_PAYOUTS = """
-SELECT y.id, y.currency, y.amount_minor, coalesce(y.paid_at, now()), y.payout_reference FROM psp_payouts AS y
+SELECT y.id, y.currency, y.amount_minor, coalesce(y.paid_at, now()), y.payout_reference, coalesce(u.times, 0)
+FROM psp_payouts AS y LEFT JOIN undone_matches AS u ON u.item_id = y.id
 WHERE y.deposited_at IS NULL AND y.amount_minor IS NOT NULL ORDER BY y.id
 """
 _OPEN_BANK_LINES = """
 SELECT b.id, b.currency, b.amount_minor, b.kind, b.booked_on, b.entry_reference, b.refs, b.content, b.original_minor,
-    b.original_currency, o.in_suspense
+    b.original_currency, o.in_suspense, coalesce(u.times, 0)
 FROM open_bank_lines AS o
 INNER JOIN report_files AS f ON f.id = o.file_id AND f.state = 'loaded'
-INNER JOIN bank_lines AS b ON b.id = o.line_id ORDER BY b.id
+INNER JOIN bank_lines AS b ON b.id = o.line_id
+LEFT JOIN undone_matches AS u ON u.item_id = b.id ORDER BY b.id
 """
 _DEPOSITED = "UPDATE psp_payouts SET deposited_at = $2 WHERE id = ANY ($1::uuid[]) AND deposited_at IS NULL"
 _CLOSE_BANK_LINES = "DELETE FROM open_bank_lines AS o USING unnest($1::uuid[]) AS n (id) WHERE o.line_id = n.id"
@@ -134,6 +147,7 @@ _TO_SHARE = """
 SELECT y.id, coalesce(y.shared_through, '00000000-0000-0000-0000-000000000000') FROM psp_payouts AS y
 WHERE y.deposited_at IS NOT NULL AND y.shared_at IS NULL ORDER BY y.id
 """
+_TIMES_UNDONE = "SELECT coalesce((SELECT u.times FROM undone_matches AS u WHERE u.item_id = $1), 0)"
 _SHARED_THROUGH = """
 UPDATE psp_payouts SET shared_through = $2, shared_at = CASE WHEN $3 THEN $4::timestamptz END WHERE id = $1
 """
@@ -276,9 +290,9 @@ async def _close(transaction: Transaction, lines: Sequence[UUID], operations: Se
         await transaction.connection.execute(_CLOSE_OPERATIONS, *keys)
 
 
-async def take_lease(connection: Connection, holder: UUID, lease: timedelta) -> bool:
-    """Become or stay the one that runs; False while another does."""
-    return bool(await connection.fetchval(_TAKE_LEASE, holder, lease))
+async def take_lease(connection: Connection, holder: UUID, lease: timedelta) -> datetime | None:
+    """Become or stay the one that runs: the time; None while another does."""
+    return await connection.fetchval(_TAKE_LEASE, holder, lease)
 
 
 async def hold_lease(transaction: Transaction, holder: UUID) -> bool:
@@ -286,13 +300,23 @@ async def hold_lease(transaction: Transaction, holder: UUID) -> bool:
     return bool(await transaction.connection.fetchval(_HOLD_LEASE, holder))
 
 
-async def leave_lease(connection: Connection, holder: UUID) -> None:
-    """Let others run."""
-    await connection.execute(_LEAVE_LEASE, holder)
+async def leave_lease(connection: Connection, holder: UUID, ran_at: datetime | None) -> None:
+    """Let others run. `ran_at`: when this run began, if it came to its end."""
+    await connection.execute(_LEAVE_LEASE, holder, ran_at)
+
+
+async def want_run(connection: Connection) -> None:
+    """Ask for a run, whichever process will do it."""
+    await connection.execute(_WANT_RUN)
+
+
+async def is_due(connection: Connection, every: timedelta) -> bool:
+    """Whether nobody runs, and there is a reason to: something was loaded, somebody asks, or it is long ago."""
+    return await connection.fetchval(_IS_DUE, every)
 
 
 async def open_payouts(connection: Connection) -> Sequence[Row]:
-    """(id, currency, amount, paid_at, reference) of payouts that are not found at the bank yet."""
+    """(id, currency, amount, paid_at, reference, times undone) of payouts that are not found at the bank yet."""
     return await connection.fetch(_OPEN_PAYOUTS)
 
 
@@ -320,6 +344,11 @@ async def payouts_to_share(connection: Connection) -> list[Key]:
 async def explained_to_share(connection: Connection, payout_id: UUID, after: UUID, limit: int) -> Sequence[Row]:
     """(line, net, currency, merchant, match, times undone) of a payout's explained lines, in the order of their ids."""
     return await connection.fetch(_EXPLAINED_TO_SHARE, payout_id, after, limit)
+
+
+async def times_undone(connection: Connection, item_id: UUID) -> int:
+    """How often an explanation of this was taken back."""
+    return await connection.fetchval(_TIMES_UNDONE, item_id)
 
 
 async def shared_through(transaction: Transaction, payout_id: UUID, line_id: UUID, *, is_all: bool) -> None:
