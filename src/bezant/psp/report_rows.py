@@ -101,8 +101,10 @@ def read_rows(pieces: Iterable[bytes], begin: Callable[[Columns], RowReader]) ->
         number, cells = row
         try:
             if len(cells) != width:
-                short = number
+                short = number if len(cells) < width else short
                 fit(cells, width, rows, number)
+            if rows.last > number:
+                refuse_swallowed(cells, number)
             text = "".join(cells)
             if len(text) > CELL_CHARACTERS_MAX or not text.isprintable():
                 cells = clean(cells)
@@ -129,6 +131,13 @@ def fit(cells: list[str], width: int, rows: CsvRows, number: int) -> None:
     if rows.last > number:
         raise FileRefused("a quote that is not closed where it should be", line=number)
     raise CellFault(f"{len(cells)} cells where the header has {width}")
+
+
+def refuse_swallowed(cells: list[str], number: int) -> None:
+    """Raise `FileRefused` if a cell over several lines holds what looks like rows."""
+    for cell in cells:
+        if any(part.count(",") >= len(cells) - 1 for part in cell.split("\n")[1:]):
+            raise FileRefused("a cell holds whole rows: a quote is not closed where it should be", line=number)
 
 
 def clean(cells: list[str]) -> list[str]:

@@ -112,6 +112,15 @@ def test_columns_may_come_in_any_order_and_more_of_them():
     )
 
 
+def test_empty_cells_beyond_the_header_are_no_fault_and_others_are():
+    text = report(*BATCH)
+    head, *rows = text.splitlines()
+    assert lines(read_settlement_details, "\n".join([head, *(f"{each},," for each in rows)])) == lines(
+        read_settlement_details, text
+    )
+    assert [number for number, _, _ in bad(read_settlement_details, "\n".join([head, f"{rows[0]},x", *rows]))] == [2]
+
+
 def test_a_batch_that_does_not_add_up_to_its_payout_refuses_the_file():
     refused = refusal(read_settlement_details, report(SETTLED, REFUNDED, PAYOUT))
     assert (refused.line, refused.field) == (4, "Net Debit (NC)")

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from bezant.base.file_faults import BadLine, FileRefused
 from bezant.connectors.simulator.reports import COLUMNS, REPORTS, read_settlement
 from bezant.psp.reports import LineKind
+from bezant_simulator.settlement.model import Payout, Row, RowType
+from bezant_simulator.settlement.report import unpacked, written
 from tests.support.reports import bad, in_pieces, line, lines, read, refusal, survives
 
 HEADER = ",".join(COLUMNS)
@@ -150,11 +152,17 @@ def test_totals_of_a_currency_that_are_missing_refuse_the_file():
     assert refusal(read_settlement, report(*ROWS, total("EUR", 9, 8_030), total("USD", 1, 5_213))).field == "row"
 
 
+def test_a_row_at_fault_does_not_stand_for_totals_that_are_missing():
+    wrong = report(*ROWS[:3], *ROWS[4:9], "rep_1,10,payout", TOTALS[0].replace("rep_1,8", "rep_1,9"))
+    assert refusal(read_settlement, wrong).reason == "1 rows in USD where the totals say 0"
+
+
 def test_a_file_that_is_cut_off_anywhere_is_refused():
     whole = REPORT.encode()
     ends = len(whole) - len("\r\n")
     for at in range(len(HEADER) + 3, ends - 1):
         refusal(read_settlement, whole[:at])
+    assert refusal(read_settlement, report(*ROWS)).reason == "there are no totals at the end: the file is cut off"
     assert lines(read_settlement, whole[:ends]) == lines(read_settlement, whole)
 
 
@@ -213,6 +221,35 @@ def test_a_long_report_is_never_held_whole():
         tracemalloc.stop()
     assert read_lines == count
     assert peak < 2_000_000
+
+
+def test_what_the_simulator_writes_is_read_as_it_was_meant():
+    at = 1_775_037_600.5
+    rows = [
+        Row(
+            RowType.CHARGE,
+            "txn_1",
+            "EUR",
+            10_000,
+            at,
+            fee=320,
+            charge_id="ch_1",
+            operation_id="op_1",
+            reference="att_1",
+        ),
+        Row(RowType.FEE, "txn_2", "EUR", 0, at, fee=200, description='Monthly, "all in"'),
+        Row(RowType.CHARGE, "txn_3", "USD", 540, at, presented_amount=500, presented_currency="EUR", fx_rate="1.08"),
+    ]
+    packed, count = written("rep_1", rows, [Payout("po_8", "EUR", 9_480), Payout("po_9", "USD", -540)], at)
+    found = lines(read_settlement, unpacked(packed))
+    assert len(found) == count == 5
+    assert [(each.line_reference, each.net_minor) for each in found] == [
+        ("txn_1", 9_680), ("txn_2", -200), ("txn_3", 540), ("txn_8", -9_480), ("txn_9", 540),
+    ]  # fmt: skip
+    assert found[1].description == 'Monthly, "all in"'
+    assert (found[2].presented_currency, found[2].presented_minor) == ("EUR", 500)
+    assert found[0].occurred_at.timestamp() == at
+    assert lines(read_settlement, unpacked(written("rep_2", [], [], at)[0])) == []
 
 
 def test_lines_are_given_out_before_the_file_ends():

@@ -164,6 +164,15 @@ def test_a_description_over_two_lines_is_one_line_and_without_card_data():
     assert found[0].description == "Order 1, card [card data removed]"
 
 
+def test_a_quote_that_swallows_rows_refuses_the_file_and_not_one_row():
+    columns = "balance_transaction_id,created_utc,currency,gross,fee,net,reporting_category,description"
+    rows = [f"txn_{number},2026-04-01 10:00:00,usd,1.00,0.00,1.00,charge" for number in range(4)]
+    for end in ('"', '",', '",x'):
+        text = "\n".join([columns, f"{rows[0]},", f'{rows[1]},"Order', f"{rows[2]},", f"{rows[3]},{end}"])
+        refused = refusal(read_balance_change, text)
+        assert (refused.line, "not closed where it should be" in refused.reason) == (3, True)
+
+
 PAYOUT_COLUMNS = (
     "payout_id", "effective_at_utc", "currency", "gross", "fee", "net", "reporting_category", "balance_transaction_id",
     "description", "trace_id",
