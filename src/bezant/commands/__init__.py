@@ -18,6 +18,7 @@ from bezant.commands import (
     inbox,
     listen,
     merchants,
+    reconciliation,
     secrets,
     serve,
     simulator,
@@ -49,6 +50,7 @@ cli.add_typer(events.events, name="events")
 cli.add_typer(secrets.secrets, name="secrets")
 cli.command()(listen.listen)
 cli.add_typer(inbox.inbox, name="inbox")
+cli.add_typer(reconciliation.reconciliation, name="reconciliation")
 
 
 def _print_version(wanted: bool) -> None:

@@ -8,7 +8,7 @@ with the whole file takes all its lines back before the file is refused.
 import asyncio
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -70,8 +70,11 @@ class Load:
         self._batch_lines = batch_lines
         self._lease = lease
 
-    async def next(self, file_id: UUID | None = None) -> UUID | None:
-        """Load the file, or the next that is to be; None where there is none, or another of its account is loading."""
+    async def next(self, file_id: UUID | None = None, read: Callable[[int], None] = lambda _: None) -> UUID | None:
+        """Load the file, or the next that is to be; None where there is none, or another of its account is loading.
+
+        `read` is told the number of each part, from 0, when it is read.
+        """
         owner = ids.new_id()
         try:
             async with self._database.statement() as connection:
@@ -86,9 +89,8 @@ class Load:
             file = await store.file(connection, taken)
         assert file is not None
         try:
-            await _OneLoad(self._database, file, owner, self._lease, self._batch_lines).run(
-                self._reports, self._formats
-            )
+            load = _OneLoad(self._database, file, owner, self._lease, self._batch_lines, read)
+            await load.run(self._reports, self._formats)
         except LeaseLost:
             _log.warning("report_file_taken_over", file=ids.show(ids.REPORT_FILE, taken))
         return taken
@@ -97,7 +99,16 @@ class Load:
 class _OneLoad:
     """The load of one file by one process."""
 
-    def __init__(self, database: Database, file: ReportFile, owner: UUID, lease: timedelta, batch_lines: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        file: ReportFile,
+        owner: UUID,
+        lease: timedelta,
+        batch_lines: int,
+        read: Callable[[int], None],
+    ) -> None:
+        self._read = read
         self._database = database
         self._file = file
         self._owner = owner
@@ -204,6 +215,7 @@ class _OneLoad:
 
     async def _part(self, number: int) -> bytes | None:
         """A piece of the file. A long stretch without a line must not cost the lease."""
+        self._read(number)
         async with self._database.statement(_STATEMENT_S) as connection:
             if time.monotonic() - self._held_at_s > _HELD_EVERY_S:
                 if not await store.hold(connection, self._file.id, self._owner, self._lease):
