@@ -88,7 +88,7 @@ class Bank:
         booked_on = self._booked_on(payout)
         if trouble is Trouble.DEPOSIT_LATE:
             booked_on = business_days_after(booked_on + timedelta(days=rng.randint(7, 21)), 0)
-        route, name = one.account.route, payout.names[0]
+        route, name = one.account.route, one.told
         if trouble is Trouble.DEPOSIT_TYPO:
             route = rng.choice((Route.END_TO_END, Route.TEXT)) if route is Route.DROPPED else route
             name = slip(rng, name)
@@ -107,7 +107,7 @@ class Bank:
 
     def _merged(self, together: Sequence[Sent]) -> Arrival:
         rng, one = self._rng, together[-1]
-        names = tuple(each.payout.names[0] for each in together)
+        names = tuple(each.told for each in together)
         route = rng.choices((Route.TEXT, one.account.route, Route.DROPPED), (40, 35, 25))[0]
         told = names if route is Route.TEXT else names[:1]
         amount_minor = sum(each.payout.amount_minor for each in together)
@@ -128,7 +128,7 @@ class Bank:
         is_numbered, booked_on = rng.random() < 0.5, self._booked_on(payout)
         deposits: list[Deposit] = []
         for number, part in enumerate(parts, start=1):
-            name = f"{payout.names[0]}/{number}" if is_numbered else payout.names[0]
+            name = f"{one.told}/{number}" if is_numbered else one.told
             deposits.append(self._entry(one, part, booked_on, one.account.route, (name,)))
             booked_on = booked_on if rng.random() < 0.7 else business_days_after(booked_on, 1)
         return Arrival(Trouble.SPLIT_DEPOSIT, [payout], deposits)
@@ -138,7 +138,7 @@ class Bank:
         rng = self._rng
         booked_on = business_days_after(entry.booked_on + timedelta(days=rng.randint(1, 3)), 0)
         if trouble is Trouble.DEPOSIT_TWICE:
-            again = self._entry(one, entry.amount_minor, booked_on, one.account.route, one.payout.names[:1])
+            again = self._entry(one, entry.amount_minor, booked_on, one.account.route, (one.told,))
             return Arrival(trouble, [], [again], is_explained=False)
         way = rng.random()
         amount_minor = minor(rng.choice((49.9, 120.0, 250.0, 990.0, 1_200.0)), entry.currency) * rng.choice((1, 1, -1))

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 
 from bezant.base import ids
-from bezant.bench.quality.names import payout_name
+from bezant.bench.quality.names import payout_names
 from bezant.bench.quality.orders import fee_of
 from bezant.bench.quality.payouts import Sent, business_days_after
 from bezant.bench.quality.shops import Account, Merchant, draw_merchants
@@ -44,9 +44,9 @@ def _of_day(rng: Random, merchants: Sequence[Merchant], sold: Sequence[float], d
         if amount_minor:
             account = accounts[name]
             at = datetime.combine(business_days_after(day, 0), time(5, 30, tzinfo=UTC))
-            names = (payout_name(rng, account.connector, at.toordinal() % 400 + 1),)
+            names, told = payout_names(rng, account, at.toordinal() % 400 + 1)
             payout_id = ids.dated(at, str(rng.getrandbits(64)))
-            yield Sent(Payout(payout_id, account.currency, amount_minor, at, names), account)
+            yield Sent(Payout(payout_id, account.currency, amount_minor, at, names), account, told)
 
 
 def _net(rng: Random, merchant: Merchant) -> int:

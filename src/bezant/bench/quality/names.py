@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from bezant.base import ids
-from bezant.bench.quality.shops import Connector
+from bezant.bench.quality.shops import Account, Connector
 from bezant.psp.reports import LineKind
 
 _LETTERS_AND_DIGITS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -26,7 +26,7 @@ class Payment(msgspec.Struct, frozen=True):
     connector: Connector
     names: tuple[str, ...]
     charge: str
-    """The PSP's name of the charge, where it differs from that of the payment."""
+    """The PSP's name of the charge, where it differs from that of the payment: of all captures, or of the first."""
     authorization: str
     """Our attempt that authorized."""
 
@@ -47,25 +47,27 @@ def draw_payment(rng: Random, connector: Connector, at: datetime) -> Payment:
         Connector.SIMULATOR: lambda: ("ch_" + _hex(rng, 24), ""),
         Connector.STRIPE: lambda: ("pi_3" + draw_text(rng, 23), "ch_3" + draw_text(rng, 23)),
         Connector.ADYEN: lambda: (draw_text(rng, 16, _CAPITALS), ""),
-        Connector.PAYPAL: lambda: (draw_text(rng, 17, _CAPITALS), ""),
+        Connector.PAYPAL: lambda: (draw_text(rng, 17, _CAPITALS), draw_text(rng, 17, _CAPITALS)),
     }[connector]()
     return Payment(payment_id, connector, (theirs, ours), charge, _attempt(rng))
 
 
-def draw_names(rng: Random, payment: Payment, kind: LineKind) -> Names:
-    """Names of a new operation of `payment`, here and in the PSP's report."""
-    theirs = payment.names[0]
-    attempt, operation = _attempt(rng), _operation(rng, payment, kind)
+def draw_names(rng: Random, payment: Payment, kind: LineKind, number: int = 0) -> Names:
+    """Names of a new operation of `payment`, the capture of this `number`, here and in the PSP's report."""
+    theirs, our_payment = payment.names
+    attempt, operation = _attempt(rng), _operation(rng, payment, kind, number)
+    ours = (attempt, operation)
     if kind in (LineKind.DISPUTE, LineKind.DISPUTE_REVERSED):
-        # The ledger knows a dispute by our own id of it; the PSP reports it by its own.
-        ours: tuple[str, ...] = (f"dsp_{_hex(rng, 32)}:1",)
+        ours = (f"{ids.DISPUTE}_{_hex(rng, 32)}:1", operation)
         attempt = payment.authorization
-    else:
-        ours = (attempt, operation)
     if payment.connector is Connector.STRIPE:
-        return Names(ours, (operation,), payment.names)
+        # Of a refund the report tells the refund's metadata, else the payment's.
+        is_refund = kind in (LineKind.REFUND, LineKind.REFUND_FAILED)
+        return Names(ours, (attempt, operation), (theirs,)) if is_refund else Names(ours, (operation,), payment.names)
     if payment.connector is Connector.PAYPAL:
-        return Names(ours, (operation,), payment.names)
+        # What a row refers to is the authorization of a capture, and the capture of anything later.
+        parent = theirs if kind is LineKind.CHARGE else payment.charge
+        return Names(ours, (operation,), (parent, our_payment))
     if payment.connector is Connector.ADYEN:
         # A capture comes with the merchant reference of its authorization.
         reference = payment.authorization if kind is LineKind.CHARGE else attempt
@@ -78,13 +80,18 @@ def draw_text(rng: Random, length: int, letters: str = _LETTERS_AND_DIGITS) -> s
     return "".join(rng.choices(letters, k=length))
 
 
-def payout_name(rng: Random, connector: Connector, number: int) -> str:
-    """What a PSP calls a payout."""
-    if connector is Connector.ADYEN:
-        return f"TX{draw_text(rng, 9, _DIGITS)}XT batch {number}"
-    if connector is Connector.PAYPAL:
-        return draw_text(rng, 17, _CAPITALS)
-    return "po_1" + draw_text(rng, 23) if connector is Connector.STRIPE else "po_" + _hex(rng, 24)
+def payout_names(rng: Random, account: Account, number: int) -> tuple[tuple[str, ...], str]:
+    """What the PSP's reports call a payout, and what its transfer tells the bank."""
+    if account.connector is Connector.ADYEN:
+        transfer = f"TX{draw_text(rng, 9, _DIGITS)}XT"
+        return (f"{account.name} batch {number} {account.currency}", transfer), f"{transfer} batch {number}"
+    if account.connector is Connector.SIMULATOR:
+        name = "po_" + _hex(rng, 24)
+        return (name,), name
+    is_paypal = account.connector is Connector.PAYPAL
+    name = draw_text(rng, 17, _CAPITALS) if is_paypal else "po_1" + draw_text(rng, 23)
+    trace = draw_text(rng, 15, _CAPITALS)
+    return (name, trace), trace
 
 
 def slip(rng: Random, text: str) -> str:
@@ -123,7 +130,7 @@ def _hex(rng: Random, digits: int) -> str:
     return f"{rng.getrandbits(digits * 4):0{digits}x}"
 
 
-def _operation(rng: Random, payment: Payment, kind: LineKind) -> str:
+def _operation(rng: Random, payment: Payment, kind: LineKind, number: int) -> str:
     if payment.connector is Connector.STRIPE:
         if kind is LineKind.CHARGE:
             return payment.charge
@@ -131,5 +138,5 @@ def _operation(rng: Random, payment: Payment, kind: LineKind) -> str:
     if payment.connector is Connector.ADYEN:
         return draw_text(rng, 16, _CAPITALS)
     if payment.connector is Connector.PAYPAL:
-        return draw_text(rng, 17, _CAPITALS)
+        return payment.charge if kind is LineKind.CHARGE and number == 0 else draw_text(rng, 17, _CAPITALS)
     return {LineKind.CHARGE: "cap_", LineKind.REFUND: "ref_"}.get(kind, "op_") + _hex(rng, 24)

@@ -115,7 +115,9 @@ def live(
         amount_minor = minor(rng.uniform(3, 150), order.currency)
         order.conversion = minor_rate(rng, order.currency, account.currency)
         order.is_shown = trouble is Trouble.FX
-    if trouble in (Trouble.PARTIAL_CAPTURE, Trouble.JOINED_CAPTURES):
+    if trouble is Trouble.WHOLE_AND_REST and account.connector is Connector.STRIPE:
+        yield _whole_and_rest(order, amount_minor)
+    elif trouble in (Trouble.PARTIAL_CAPTURE, Trouble.JOINED_CAPTURES, Trouble.WHOLE_AND_REST):
         yield from _in_parts(order, amount_minor, trouble)
     else:
         kept = trouble if trouble in (Trouble.FX, Trouble.FX_HIDDEN) else Trouble.NONE
@@ -133,17 +135,28 @@ def _in_parts(order: Order, amount_minor: int, trouble: Trouble) -> Iterator[Cas
     rng = order.rng
     parts = _parts(rng, amount_minor)
     moments = sorted(order.at + timedelta(days=rng.expovariate(1 / 2)) for _ in parts)
-    if trouble is Trouble.PARTIAL_CAPTURE:
-        for part, at in zip(parts, moments, strict=True):
-            yield order.case(LineKind.CHARGE, part, at, trouble)
+    names = [draw_names(rng, order.payment, LineKind.CHARGE, number) for number in range(len(parts))]
+    if trouble is not Trouble.JOINED_CAPTURES:
+        for part, at, each in zip(parts, moments, names, strict=True):
+            yield order.case(LineKind.CHARGE, part, at, Trouble.PARTIAL_CAPTURE, each)
         return
-    names = [draw_names(rng, order.payment, LineKind.CHARGE) for _ in parts]
     reported = names[0] if rng.random() < _NAMED_CHARGE else Names((), (), order.payment.names[:1])
     operations = [
         order.operation(LineKind.CHARGE, part, at, each) for part, at, each in zip(parts, moments, names, strict=True)
     ]
     line = order.line(LineKind.CHARGE, sum(parts), moments[-1], reported)
     yield Case(order.merchant.account, order.payment, trouble, operations, [line])
+
+
+def _whole_and_rest(order: Order, amount_minor: int) -> Case:
+    """Captured once, for a part: the charge is reported whole, and what is given back of it as another row."""
+    taken = order.rng.randint(1, amount_minor - 1)
+    names = draw_names(order.rng, order.payment, LineKind.CHARGE)
+    case = order.case(LineKind.CHARGE, taken, order.at, Trouble.WHOLE_AND_REST, names)
+    rest = order.line(LineKind.CHARGE, taken - amount_minor, order.at, names)
+    whole = order.line(LineKind.CHARGE, amount_minor, order.at, names)
+    case.lines = [whole, msgspec.structs.replace(rest, fee_minor=0, net_minor=rest.gross_minor)]
+    return case
 
 
 def _refund(order: Order, amount_minor: int, trouble: Trouble) -> Iterator[Case]:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from bezant.base import ids
-from bezant.bench.quality.names import payout_name
+from bezant.bench.quality.names import payout_names
 from bezant.bench.quality.orders import Case
 from bezant.bench.quality.shops import Account
 from bezant.reconciliation.matching.model import Line, Payout
@@ -19,10 +19,11 @@ _PAID: Final = time(5, 30, tzinfo=UTC)
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """A payout and whose it is."""
+    """A payout, whose it is, and how its transfer calls it at the bank."""
 
     payout: Payout
     account: Account
+    told: str
 
 
 def reported_at(occurred_at: datetime) -> datetime:
@@ -57,16 +58,17 @@ def pay_out(rng: Random, cases: Sequence[Case], now: datetime) -> list[Sent]:
             continue
         numbers[name] += 1
         account = accounts[name]
+        names, told = payout_names(rng, account, numbers[name])
         payout = Payout(
             ids.dated(paid_at, str(rng.getrandbits(64))),
             account.currency,
             amount_minor,
             paid_at,
-            (payout_name(rng, account.connector, numbers[name]),),
+            names,
         )
         for case, number in rows:
             case.lines[number] = replace(case.lines[number], payout=payout.id)
-        sent.append(Sent(payout, account))
+        sent.append(Sent(payout, account, told))
     return sent
 
 

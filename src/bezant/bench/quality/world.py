@@ -15,6 +15,7 @@ class Trouble(StrEnum):
     NONE = "none"
     REFUND = "refund of an earlier capture"
     PARTIAL_CAPTURE = "captured in parts, each reported"
+    WHOLE_AND_REST = "captured in part, whole and rest"
     JOINED_CAPTURES = "captured in parts, one line"
     SPLIT_LINES = "one operation in two or three lines"
     FAILED_REFUND = "failed refund, both reported"
@@ -117,6 +118,7 @@ def _scaled(weights: Mapping[Trouble, float], total: float) -> dict[Trouble, flo
 
 _USUAL: Mapping[Trouble, float] = {
     Trouble.PARTIAL_CAPTURE: 9,
+    Trouble.WHOLE_AND_REST: 3,
     Trouble.JOINED_CAPTURES: 3,
     Trouble.SPLIT_LINES: 6,
     Trouble.FAILED_REFUND: 3,
