@@ -25,6 +25,13 @@ _HOT_TABLES = (
     "inbox_events",
     "webhook_deliveries",
     "webhook_tries",
+    "psp_lines",
+    "open_lines",
+    "psp_payouts",
+    "bank_lines",
+    "open_bank_lines",
+    "operations_in_transit",
+    "explained",
 )
 _ANALYSE = {table: f"ANALYZE (SKIP_LOCKED) {table}" for table in _HOT_TABLES}
 
