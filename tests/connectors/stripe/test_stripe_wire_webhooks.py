@@ -52,7 +52,7 @@ async def register(dashboard: Wire, receiver: Receiver, **more: str) -> Json:
 
 async def test_dispute_is_told_from_its_opening_to_its_end(shop: Shop, dashboard: Wire, ear: Ear) -> None:
     sold = await shop.authorized(payment_method="pm_card_createDispute", capture=True)
-    opened = (await ear.hears("open"))[0]
+    opened = (await ear.hears("needs_response"))[0]
     assert (opened.psp_reference, opened.amount_minor, opened.currency) == (sold.psp_reference, 4999, "USD")
     assert opened.reason == "fraudulent"
     assert opened.evidence_due_at is not None

@@ -7,6 +7,7 @@ from typing import Final
 
 from tests.support.stripe_wire.book import Account
 from tests.support.stripe_wire.forms import check, required
+from tests.support.stripe_wire.objects import new_id
 from tests.support.stripe_wire.refusals import Json, Refusal, invalid, missing
 
 Endpoint = Callable[["World", Account, str, Json], Json]
@@ -24,6 +25,12 @@ CREATE: Final = {
     "return_url": "string",
     "statement_descriptor_suffix": "string",
 }
+FILE_FIELDS: Final = frozenset(
+    {
+        *("cancellation_policy", "customer_communication", "customer_signature", "duplicate_charge_documentation"),
+        *("receipt", "refund_policy", "service_documentation", "shipping_documentation", "uncategorized_file"),
+    }
+)
 PAGE: Final = {"limit": "integer", "starting_after": "string"}
 
 
@@ -152,17 +159,33 @@ def update_dispute(world: World, account: Account, name: str, form: Json) -> Jso
     dispute = _one(account.disputes, "dispute", name)
     if dispute["status"] not in ("needs_response", "warning_needs_response"):
         raise Refusal(400, {"type": "invalid_request_error", "message": "This dispute is already closed."})
-    text = form.get("evidence", {}).get("uncategorized_text")
-    dispute["evidence"]["uncategorized_text"] = text
-    dispute["evidence_details"].update(has_evidence=text is not None, submission_count=1)
-    if text == "winning_evidence":
-        return account.close_dispute(name, "won")
-    return account.close_dispute(name, "lost") if text == "losing_evidence" else dispute
+    evidence = form.get("evidence", {})
+    for field in FILE_FIELDS & evidence.keys():
+        _one(account.files, "file", evidence[field])
+    dispute["evidence"].update(evidence)
+    if form.get("submit") == "false":
+        return dispute
+    dispute["evidence_details"].update(has_evidence=bool(evidence), submission_count=1)
+    text = evidence.get("uncategorized_text")
+    if text in ("winning_evidence", "losing_evidence"):
+        return account.close_dispute(name, "won" if text == "winning_evidence" else "lost")
+    return account.review_dispute(name)
+
+
+def create_file(world: World, account: Account, name: str, form: Json) -> Json:
+    """POST /v1/files, which takes several parts. Nothing is kept but what it looks like."""
+    check(form, {"purpose": "string", "file": "object"})
+    file = {"id": new_id("file"), "object": "file", "purpose": form["purpose"], **form["file"]}
+    account.files[file["id"]] = file
+    return file
 
 
 def close_dispute(world: World, account: Account, name: str, form: Json) -> Json:
     """POST /v1/disputes/{dispute}/close: accepted, so lost."""
     check(form, {})
+    dispute = _one(account.disputes, "dispute", name)
+    if dispute["status"] not in ("needs_response", "warning_needs_response"):
+        raise Refusal(400, {"type": "invalid_request_error", "message": "This dispute is already closed."})
     return account.close_dispute(name, "lost")
 
 
@@ -191,6 +214,7 @@ ROUTES: Final[list[tuple[str, re.Pattern[str], Endpoint]]] = [
         ("GET", r"/v1/disputes/([^/]+)", read_dispute),
         ("POST", r"/v1/disputes/([^/]+)", update_dispute),
         ("POST", r"/v1/disputes/([^/]+)/close", close_dispute),
+        ("POST", r"/v1/files", create_file),
         ("GET", r"/v1/events", list_events),
     )
 ]

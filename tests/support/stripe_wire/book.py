@@ -32,6 +32,7 @@ class Account:
         self.charges: dict[str, Json] = {}
         self.refunds: dict[str, Json] = {}
         self.disputes: dict[str, Json] = {}
+        self.files: dict[str, Json] = {}
         self.events: dict[str, Json] = {}
         self.return_urls: dict[str, str] = {}
         self.made_at: dict[str, float] = {}
@@ -191,6 +192,14 @@ class Account:
         self._happened("charge.dispute.created", dispute)
         if not inquiry:
             self._happened("charge.dispute.funds_withdrawn", dispute)
+        return dispute
+
+    def review_dispute(self, name: str) -> Json:
+        """Evidence was submitted, for good."""
+        dispute = self.disputes[name]
+        is_inquiry = dispute["status"].startswith("warning")
+        dispute["status"] = "warning_under_review" if is_inquiry else "under_review"
+        self._happened("charge.dispute.updated", dispute)
         return dispute
 
     def close_dispute(self, name: str, status: Literal["won", "lost", "warning_closed"]) -> Json:

@@ -39,6 +39,19 @@ class _Cut(Exception):
     """The connection ends here, without an answer."""
 
 
+async def _form_of(request: web.Request) -> Json:
+    """What is asked; of a file only its looks."""
+    if request.content_type == "multipart/form-data":
+        parts = await request.post()
+        return {
+            name: {"filename": part.filename, "type": part.content_type, "size": len(part.file.read())}
+            if isinstance(part, web.FileField)
+            else part
+            for name, part in parts.items()
+        }
+    return parse(request.query_string if request.method == "GET" else (await request.read()).decode())
+
+
 class Server:
     """All of it."""
 
@@ -103,8 +116,7 @@ class Server:
         if fault is not None and fault in _BEFORE:
             raise _BEFORE[fault]
         endpoint, thing = api.find(request.method, request.path)
-        text = request.query_string if request.method == "GET" else (await request.read()).decode()
-        form = parse(text)
+        form = await _form_of(request)
         key = request.headers.get("Idempotency-Key") if request.method == "POST" else None
         keys = self.keys_of(name)
         kept = None if key is None else keys.claim(key, json.dumps([request.path, form], sort_keys=True))

@@ -25,6 +25,7 @@ then decided; the PaymentIntent is read. Without one there is nowhere to send th
 """
 
 from bezant.connectors.stripe.calls import CONNECTED_ACCOUNT, authenticate, authorize, cancel, capture, fetch, refund
+from bezant.connectors.stripe.disputes import FILES_HOST, accept_dispute, fetch_dispute, submit_evidence
 from bezant.connectors.stripe.mapping import EXPONENTS
 from bezant.connectors.stripe.reports import REPORTS
 from bezant.connectors.stripe.webhooks import WEBHOOKS
@@ -40,7 +41,7 @@ MANIFEST = Manifest(
     name="stripe",
     title="Stripe",
     base_url="https://api.stripe.com",
-    hosts=("api.stripe.com",),
+    hosts=("api.stripe.com", FILES_HOST),
     credential_fields=("secret_key",),
     optional_fields=(CONNECTED_ACCOUNT,),
     resolution={
@@ -63,5 +64,8 @@ CONNECTOR = Connector(
     refund=refund,
     fetch=fetch,
     webhooks=WEBHOOKS,
+    submit_evidence=submit_evidence,
+    accept_dispute=accept_dispute,
+    fetch_dispute=fetch_dispute,
     reports=REPORTS,
 )
