@@ -24,7 +24,10 @@ _STATES: Final = {
     "refunded": "all of it went back",
 }
 _ACCOUNTS: Final = {
-    "customer_funds_in_transit": "taken from customers, still at the PSP",
+    "customer_funds_in_transit": "taken from customers, not yet in a report of the PSP",
+    "psp_clearing": "reported by the PSP, not yet at the bank",
+    "psp_fee_expense": "kept by the PSP",
+    "cash": "at the bank",
     "merchant_payable": "owed to the merchant",
     "platform_fee_revenue": "earned by the platform",
 }
@@ -34,9 +37,11 @@ _FAILURE_LENGTH_MAX: Final = 300
 
 def show(summary: Summary, console: Console) -> None:
     """Print the summary."""
-    for table in (_payments, _ledger, _unknown, _webhooks, _figures):
-        console.print()
-        console.print(table(summary))
+    for table in (_payments, _ledger, _unknown, _webhooks, _reconciliation, _figures):
+        shown = table(summary)
+        if shown is not None:
+            console.print()
+            console.print(shown)
     console.print()
     console.print(_verdict(summary))
 
@@ -103,6 +108,18 @@ def _webhooks(summary: Summary) -> Table:
         ("slowest", "", f"{heard.slowest_waited_s:g} s", "failed once, sent again" if failed else ""),
     ):
         table.add_row(what, str(from_psp), str(to_shop), f"[dim]{meaning}[/]")
+    return table
+
+
+def _reconciliation(summary: Summary) -> Table | None:
+    closing = summary.closing
+    if closing is None:
+        return None
+    title = f"Reconciliation: {closing.lines:,} lines of {closing.reports} reports and {closing.statements} statements"
+    table = _table(title, "planted by the simulator", ">times", ">breaks", "")
+    for each in closing.planted:
+        meaning = "a person has to look" if each.is_a_break else "seen through, nothing left to do"
+        table.add_row(each.kind, str(each.planted), str(each.found), f"[dim]{meaning}[/]")
     return table
 
 

@@ -20,6 +20,7 @@ from bezant.base.sealed import Sealer
 from bezant.demo import report
 from bezant.demo.books import differences
 from bezant.demo.checkouts import go_shopping
+from bezant.demo.closing import Closing, close_the_day
 from bezant.demo.desk import Desk
 from bezant.demo.mailbox import Mailbox, Trouble
 from bezant.demo.orders import Orders
@@ -27,7 +28,7 @@ from bezant.demo.provider import PspName
 from bezant.demo.shop import Shop, StoryFailed
 from bezant.demo.stage import Stage, set_up
 from bezant.demo.summary import Summary, summarize
-from bezant.demo.tally import take
+from bezant.demo.tally import Tally, take
 from bezant.demo.traffic import traffic
 from bezant.demo.visit import Street
 from bezant.merchants.service import Merchants, NewMerchant
@@ -97,6 +98,9 @@ async def _shop_and_check(
         psp_differences = await differences(street.web, stage.psp, stage.psp_url, tally.payments)
         decided, deliveries = tally.decided_by_webhook, len(shopping.deliveries)
         webhooks = await traffic(street, stage.api_url, stage.psp, decided=decided, deliveries=deliveries)
+    closing = await _close_the_day(stage, street, tally, progress)
+    with progress.status("Reading the books once more"):
+        tally = await take(shop)
     with progress.status("Verifying every invariant"):
         verified = await _verified(settings, stage)
     stage.require_running()
@@ -108,12 +112,23 @@ async def _shop_and_check(
         calls_while_shopping=calls,
         tally=tally,
         webhooks=webhooks,
+        closing=closing,
         psp_differences=psp_differences,
         shop_differences=orders.differences(tally.payments),
         verified=verified,
         urls=_urls(stage),
         began_at=began_at,
     )
+
+
+async def _close_the_day(stage: Stage, street: Street, tally: Tally, progress: Console) -> Closing | None:
+    """Only the simulator writes reports and bank statements here."""
+    if stage.psp != "simulator":
+        return None
+    currencies = {str(payment["amount"]["currency"]) for payment in tally.payments}
+    with progress.status("Closing the day: reports, bank statements, reconciliation"):
+        async with _database(stage) as database:
+            return await close_the_day(street.web, stage.psp_url, database, currencies, len(tally.payments))
 
 
 async def _merchant(settings: Settings, stage: Stage) -> NewMerchant:

@@ -16,6 +16,7 @@ from bezant.base.config import Settings
 from bezant.base.errors import OperatorError
 from bezant.base.migrate import migrate
 from bezant.base.postgres import Embedded
+from bezant.demo import closing
 from bezant.demo.desk import Desk
 from bezant.demo.kept import LOOPBACK
 from bezant.demo.processes import Child, bezant_command, port_to_use
@@ -139,6 +140,7 @@ def _environment(settings: Settings, psp: Provider, psp_url: str) -> dict[str, s
     networks = [*map(str, settings.webhooks_allow_networks), _SHOP_NETWORK]
     return {
         "BEZANT_PSP_TIMEOUT_S": PSP_TIMEOUT_S,
+        **closing.ENVIRONMENT,
         **psp.defaults,
         **os.environ,
         "BEZANT_HOME": str(settings.home),

@@ -5,6 +5,7 @@ import time
 import msgspec
 
 from bezant.demo.checkouts import Shopping
+from bezant.demo.closing import Closing
 from bezant.demo.shop import Counts, Json
 from bezant.demo.tally import Tally, UnknownOutcome, median_ms
 from bezant.demo.traffic import Traffic
@@ -27,6 +28,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     unknown_outcomes: list[UnknownOutcome]
     unresolved: int
     webhooks: Traffic
+    closing: Closing | None
     idempotent_replays: int
     repeats: dict[str, int]
     api_calls: int
@@ -48,6 +50,7 @@ def summarize(
     calls_while_shopping: int,
     tally: Tally,
     webhooks: Traffic,
+    closing: Closing | None,
     psp_differences: list[str],
     shop_differences: list[str],
     verified: Report,
@@ -65,6 +68,7 @@ def summarize(
         f"{psp} told of every payment that took money, and was believed": not shopping.untold,
         "every event of /events reached the shop, signed and in order": not shopping.unheard,
         "the shop's own books, kept from webhooks alone, show the same": not shop_differences,
+        **_closed(closing),
         f"bezant verify: all of {len(verified.checks)} invariants hold, re-derived from the rows": verified.ok,
     }
     payments = sum(shopping.stories.values())
@@ -77,6 +81,7 @@ def summarize(
             *shopping.untold,
             *shopping.unheard,
             *shop_differences,
+            *([] if closing is None else closing.wrong),
             *_violations(verified),
         ],
         psp=psp,
@@ -89,6 +94,7 @@ def summarize(
         unknown_outcomes=tally.unknown,
         unresolved=unresolved,
         webhooks=webhooks,
+        closing=closing,
         idempotent_replays=counts.replays,
         repeats=dict(counts.repeats),
         api_calls=counts.calls,
@@ -100,6 +106,12 @@ def summarize(
         total_s=round(time.monotonic() - began_at, 1),
         urls=urls,
     )
+
+
+def _closed(closing: Closing | None) -> dict[str, bool]:
+    if closing is None:
+        return {}
+    return {"breaks of reconciliation are what was planted, kind by kind, one by one": not closing.wrong}
 
 
 def _violations(verified: Report) -> list[str]:
