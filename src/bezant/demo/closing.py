@@ -28,7 +28,9 @@ ENVIRONMENT: Final = {
     "BEZANT_RECONCILIATION_INTERVAL_S": "3600",
     "BEZANT_RECONCILIATION_SKEW_HOURS": "0",
     "BEZANT_RECONCILIATION_DEPOSIT_SKEW_HOURS": "0",
-    "BEZANT_RECONCILIATION_FEES": ",".join(f"simulator/{currency}=290+30" for currency in ("EUR", "GBP", "JPY", "USD")),
+    "BEZANT_RECONCILIATION_FEES": ",".join(
+        f"simulator/{currency}=290+30" for currency in ("EUR", "GBP", "JPY", "KWD", "USD")
+    ),
 }
 """The day ends when the shopping does, so nothing is waited for; files are looked for at once."""
 

@@ -7,7 +7,7 @@ is not known here is taken for evidence and booked; what is left is a break.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -115,7 +115,7 @@ class Run:
             while True:
                 async with self._database.connection() as connection:
                     lines = await store.open_lines(connection, after, CHUNK)
-                    named = [line for line in lines if line.kind not in _BY_THEMSELVES]
+                    named = [line for line in lines if line.kind not in _BY_THEMSELVES and not line.undone]
                     found = await candidates.named(connection, named)
                 if not lines:
                     return looked_at, explained
@@ -166,7 +166,8 @@ class Run:
                 result, count = await self._search(lines, now)
                 explained += count
             left += find_breaks(result, now, self._terms)
-        return explained, applied, [*left, *await self._missing(now)]
+        told = {subject for each in left for subject in each.subjects}
+        return explained, applied, [*left, *await self._missing(now, told)]
 
     async def _search(self, lines: Sequence[PspLine], now: datetime) -> tuple[Explained, int]:
         async with self._database.connection() as connection:
@@ -183,9 +184,11 @@ class Run:
             before = candidates.of_accounts(await store.explained_of_payments(connection, payments), lines)
         by_id = {each.id: each for each in candidates.of_accounts(found, lines)}
         operations = list(by_id.values())
+        # What a person has taken apart no run puts together again.
+        by_hand = [adapt.line(each) for each in lines if each.undone]
         result = match_operations(
             [adapt.operation(each) for each in operations],
-            [adapt.line(each) for each in lines],
+            [adapt.line(each) for each in lines if not each.undone],
             self._terms,
             explained_before=[adapt.operation(each) for each in before],
             now=now,
@@ -194,12 +197,14 @@ class Run:
         self._weigh_fees(result.matches, lines)
         for start in range(0, len(matched), CHUNK):
             await self._write(matched[start : start + CHUNK], ())
+        result = msgspec.structs.replace(result, lines=[*result.lines, *by_hand])
         return result, sum(len(match.lines) for match in matched)
 
-    async def _missing(self, now: datetime) -> list[Found]:
-        """Operations that no report has named although their time is up."""
+    async def _missing(self, now: datetime, told: Collection[Id]) -> list[Found]:
+        """Operations that no report has named although their time is up; not those that a break is about already."""
         async with self._database.connection() as connection:
-            overdue = await store.overdue(connection, now - self._terms.skew, _OVERDUE_MAX)
+            found = await store.overdue(connection, now - self._terms.skew, _OVERDUE_MAX)
+        overdue = [operation for operation in found if operation.id not in told]
         result = match_operations([adapt.operation(each) for each in overdue], (), self._terms, now=now)
         matched = _matched(result.matches, overdue, ())
         for start in range(0, len(matched), CHUNK):
@@ -252,7 +257,7 @@ def _unknown(lines: Sequence[PspLine], explained: Explained) -> list[PspLine]:
         line_id for noted in explained.noted if noted.kind == BreakKind.DUPLICATE_PSP_ROW for line_id in noted.theirs
     }
     unknown = {line.id for line in explained.lines} - repeats
-    return [line for line in lines if line.id in unknown]
+    return [line for line in lines if line.id in unknown and not line.undone]
 
 
 def _matched(matches: Sequence[Match], operations: Sequence[Operation], lines: Sequence[PspLine]) -> list[Matched]:
