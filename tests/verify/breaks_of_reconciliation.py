@@ -12,7 +12,7 @@ _FUNDS, _CLEARING, _SUSPENSE = (
 _WAITING: Final = "(SELECT id FROM operations_in_transit WHERE kind = 'capture' ORDER BY id LIMIT 1)"
 _PAYOUT: Final = "(SELECT id FROM psp_payouts WHERE payout_reference = '{}')"
 _LINE_ON_ITS_WAY: Final = f"""
-(SELECT id FROM psp_lines WHERE kind = 'charge' AND payout_id = {_PAYOUT.format("po_on_its_way")})
+(SELECT id FROM psp_lines WHERE kind = 'charge' AND payout_id = {_PAYOUT.format("po_9d20f3")})
 """
 
 
@@ -80,7 +80,7 @@ RECONCILIATION: Final = (
     Breaking(
         "lines_are_open_or_explained",
         "pyo",
-        f"""UPDATE psp_payouts SET deposited_at = now() WHERE id = {_PAYOUT.format("po_on_its_way")} RETURNING id""",
+        f"""UPDATE psp_payouts SET deposited_at = now() WHERE id = {_PAYOUT.format("po_9d20f3")} RETURNING id""",
         frozenset({_SUSPENSE}),
         what="payout",
     ),
@@ -112,15 +112,15 @@ RECONCILIATION: Final = (
     Breaking(
         "deposits_are_shared_by_lines",
         "pyo",
-        f"""UPDATE psp_payouts SET shared_at = NULL, shared_through = NULL WHERE id = {_PAYOUT.format("po_came")}
+        f"""UPDATE psp_payouts SET shared_at = NULL, shared_through = NULL WHERE id = {_PAYOUT.format("po_84c1a7")}
         RETURNING id""",
         frozenset({_CLEARING, _SUSPENSE, "settled_is_at_the_bank"}),
     ),
     Breaking(
         "payouts_came_whole",
         "mat",
-        f"""UPDATE bank_lines SET amount_minor = amount_minor + 1 WHERE content = 'po_came'
-        RETURNING {_PAYOUT.format("po_came")}""",
+        f"""UPDATE bank_lines SET amount_minor = amount_minor + 1 WHERE content = 'po_84c1a7'
+        RETURNING {_PAYOUT.format("po_84c1a7")}""",
     ),
     _balance(_FUNDS, "customer_funds_in_transit"),
     _balance("disputed_funds_are_operations", "disputed_funds_held"),

@@ -13,10 +13,10 @@ async def reconcile(url: str) -> None:
         first, second = await world.sells(shop, 5_000), await world.sells(other, 3_000)
         back = await world.refunds(first, 500)
         nobodys = {"kind": "adjustment", "gross_minor": 700, "line_reference": "nobody's"}
-        await world.reports(charge(first, 100), refund(back), charge(second), nobodys, payout="po_came")
-        await world.books(8_100, "po_came")
+        await world.reports(charge(first, 100), refund(back), charge(second), nobodys, payout="po_84c1a7")
+        await world.books(8_100, "po_84c1a7")
         await world.books(40, "who knows")
-        await world.reports(charge(await world.sells(shop, 2_000), 30), payout="po_on_its_way")
+        await world.reports(charge(await world.sells(shop, 2_000), 30), payout="po_9d20f3")
         lost = await world.sells(shop, 900)
         await world.run()
         (operation,) = await operations(world, lost)

@@ -9,17 +9,17 @@ import msgspec
 
 from bezant.banks.contract import EntryKind
 from bezant.base import ids
-from bezant.base.db import Database
+from bezant.base.db import Connection, Database, Transaction
 from bezant.base.failpoints import reach
 from bezant.ledger.accounts import Account
 from bezant.ledger.post import post
 from bezant.ledger.rules import Journal, bank_fee_lines, fx_in_lines, fx_out_lines, suspense_lines
 from bezant.reconciliation import store
 from bezant.reconciliation.lease import Lease
-from bezant.reconciliation.matching.breaks import find_deposit_breaks, find_payout_mismatches
+from bezant.reconciliation.matching.breaks import find_deposit_breaks
 from bezant.reconciliation.matching.deposits import match_deposits
 from bezant.reconciliation.matching.model import Deposit, DepositMatch, Found, Id, Payout, Terms
-from bezant.reconciliation.rules import OPERATOR, deposit_postings, of_house
+from bezant.reconciliation.rules import OPERATOR, again, deposit_postings, of_house
 from bezant.reconciliation.store import Explanation
 
 _AT_ONCE: Final = 500
@@ -39,6 +39,26 @@ class BankLine(msgspec.Struct, frozen=True, array_like=True):
     original_minor: int | None
     original_currency: str | None
     in_suspense: bool
+    undone: int
+    """How often its explanation was taken back."""
+
+
+class Sent(msgspec.Struct, frozen=True, array_like=True):
+    """A payout that is not found at a bank yet, in the order of the statement that reads it."""
+
+    id: UUID
+    currency: str
+    amount_minor: int
+    paid_at: datetime
+    reference: str
+    undone: int
+
+
+class Open(msgspec.Struct, frozen=True):
+    """What is open between PSPs and banks, by id."""
+
+    payouts: dict[Id, Sent]
+    lines: dict[Id, BankLine]
 
 
 class Deposits:
@@ -52,23 +72,30 @@ class Deposits:
     async def find(self) -> tuple[int, list[Found]]:
         """Book what can be explained; how many payouts that were, and what is left."""
         async with self._database.connection() as connection:
-            lines = [BankLine(*row) for row in await store.open_bank_lines(connection)]
-            payouts = [_payout(*row) for row in await store.open_payouts(connection)]
-            nets = await store.nets_of_payouts(connection, [_uuid(payout.id) for payout in payouts])
-        fees = [line for line in lines if line.kind == EntryKind.FEE]
+            found = await load_open(connection)
+        fees = [line for line in found.lines.values() if line.kind == EntryKind.FEE and not line.undone]
         for start in range(0, len(fees), _AT_ONCE):
             await self._book_fees(fees[start : start + _AT_ONCE])
-        by_id: dict[Id, BankLine] = {line.id: line for line in lines if line.kind != EntryKind.FEE}
         now = datetime.now(UTC)
-        explained = match_deposits(payouts, [_deposit(line) for line in by_id.values()], self._terms)
+        payouts = [payout_of(payout) for payout in found.payouts.values()]
+        deposits = [deposit_of(line) for line in found.lines.values() if line.undone or line.kind != EntryKind.FEE]
+        # What a person has taken apart no run puts together again.
+        by_hand = {each.id for each in (*found.payouts.values(), *found.lines.values()) if each.undone}
+        explained = match_deposits(
+            [payout for payout in payouts if payout.id not in by_hand],
+            [deposit for deposit in deposits if deposit.id not in by_hand],
+            self._terms,
+        )
         for start in range(0, len(explained.matches), _AT_ONCE):
-            await self._book(explained.matches[start : start + _AT_ONCE], by_id)
-        found = [
-            *find_deposit_breaks(explained, now, self._terms),
-            *find_payout_mismatches(payouts, {payout_id: net_minor for payout_id, (net_minor, _) in nets.items()}),
-        ]
-        await self._suspend([by_id[deposit.id] for deposit in explained.deposits if deposit.id in by_id], now)
-        return sum(len(match.payouts) for match in explained.matches), found
+            await self._book(explained.matches[start : start + _AT_ONCE], found)
+        left = msgspec.structs.replace(
+            explained,
+            payouts=[*explained.payouts, *(payout for payout in payouts if payout.id in by_hand)],
+            deposits=[*explained.deposits, *(deposit for deposit in deposits if deposit.id in by_hand)],
+        )
+        await self._suspend([found.lines[deposit.id] for deposit in left.deposits], now)
+        matched = sum(len(match.payouts) for match in explained.matches)
+        return matched, find_deposit_breaks(left, now, self._terms)
 
     async def _book_fees(self, fees: Sequence[BankLine]) -> None:
         journals = [
@@ -84,22 +111,9 @@ class Deposits:
             await store.write_explained(transaction, rows)
             await store.deposited(transaction, (), [line.id for line in fees])
 
-    async def _book(self, matches: Sequence[DepositMatch], lines: dict[Id, BankLine]) -> None:
-        journals: list[Journal] = []
-        rows: list[Explanation] = []
-        found: list[BankLine] = []
-        for match in matches:
-            match_id = min(payout.id for payout in match.payouts)
-            of_match = [lines[deposit.id] for deposit in match.deposits]
-            journals += _journals(match.payouts, of_match)
-            rows += [_row(payout.id, "payout", match_id, match.rule) for payout in match.payouts]
-            rows += [_row(line.id, "bank_line", match_id, match.rule) for line in of_match]
-            found += of_match
+    async def _book(self, matches: Sequence[DepositMatch], found: Open) -> None:
         async with self._lease.guarded() as transaction:
-            await post(transaction, journals)
-            await store.write_explained(transaction, rows)
-            payout_ids = [row.item_id for row in rows if row.side == "payout"]
-            await store.deposited(transaction, payout_ids, [line.id for line in found])
+            await book(transaction, matches, found)
             reach("settle.before_commit", ("deposits",))
         reach("settle.after_commit", ("deposits",))
 
@@ -114,14 +128,38 @@ class Deposits:
                 await store.in_suspense(transaction, [line.id for line in part])
 
 
-def _journals(payouts: Sequence[Payout], lines: Sequence[BankLine]) -> list[Journal]:
+async def load_open(connection: Connection) -> Open:
+    """All that is open between PSPs and banks."""
+    return Open(
+        {row[0]: Sent(*row) for row in await store.open_payouts(connection)},
+        {row[0]: BankLine(*row) for row in await store.open_bank_lines(connection)},
+    )
+
+
+async def book(transaction: Transaction, matches: Sequence[DepositMatch], found: Open) -> None:
+    """Book payouts as come, and say by which lines of a bank. Raises DataRefused for what is explained already."""
+    journals: list[Journal] = []
+    rows: list[Explanation] = []
+    for match in matches:
+        match_id = min(payout.id for payout in match.payouts)
+        payouts = [found.payouts[payout.id] for payout in match.payouts]
+        lines = [found.lines[deposit.id] for deposit in match.deposits]
+        journals += _journals(payouts, lines)
+        rows += [_row(payout.id, "payout", match_id, match.rule) for payout in payouts]
+        rows += [_row(line.id, "bank_line", match_id, match.rule) for line in lines]
+    await post(transaction, journals)
+    await store.write_explained(transaction, rows)
+    of_side = {side: [row.item_id for row in rows if row.side == side] for side in ("payout", "bank_line")}
+    await store.deposited(transaction, of_side["payout"], of_side["bank_line"])
+
+
+def _journals(payouts: Sequence[Sent], lines: Sequence[BankLine]) -> list[Journal]:
     """A deposit in the operator's book: what was sent came, wherever it waited and in whatever currency it came."""
     journals = [journal for line in lines if line.in_suspense for journal in _suspense(line, -line.amount_minor)]
     at = max(_at(line) for line in lines)
     for payout in payouts:
-        journals += deposit_postings(
-            ids.show(ids.PAYOUT_AT_PSP, _uuid(payout.id)), payout.currency, payout.amount_minor, at
-        )
+        name = again(ids.show(ids.PAYOUT_AT_PSP, payout.id), payout.undone)
+        journals += deposit_postings(name, payout.currency, payout.amount_minor, at)
     if {line.currency for line in lines} != {payouts[0].currency}:
         name, sent_minor = _name(lines[0]), sum(payout.amount_minor for payout in payouts)
         journals += of_house(OPERATOR, "fx_out", name, payouts[0].currency, at, fx_out_lines(sent_minor, Account.CASH))
@@ -148,18 +186,20 @@ def _uuid(item_id: Id) -> UUID:
 
 
 def _name(line: BankLine) -> str:
-    return ids.show(ids.BANK_LINE, line.id)
+    return again(ids.show(ids.BANK_LINE, line.id), line.undone)
 
 
 def _at(line: BankLine) -> datetime:
     return datetime.combine(line.booked_on, time(), UTC)
 
 
-def _payout(payout_id: UUID, currency: str, amount_minor: int, paid_at: datetime, reference: str) -> Payout:
-    return Payout(payout_id, currency, amount_minor, paid_at, (reference,))
+def payout_of(sent: Sent) -> Payout:
+    """A payout as the matcher takes it."""
+    return Payout(sent.id, sent.currency, sent.amount_minor, sent.paid_at, (sent.reference,))
 
 
-def _deposit(line: BankLine) -> Deposit:
+def deposit_of(line: BankLine) -> Deposit:
+    """A bank line as the matcher takes it."""
     names = (*((line.entry_reference,) if line.entry_reference else ()), *line.refs)
     return Deposit(
         line.id,

@@ -82,7 +82,11 @@ class Operation(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def name_of_line(line_id: UUID, undone: int) -> str:
     """What the postings of a line are correlated with, once its explanation was undone so many times."""
-    name = ids.show(ids.PSP_LINE, line_id)
+    return again(ids.show(ids.PSP_LINE, line_id), undone)
+
+
+def again(name: str, undone: int) -> str:
+    """A name for what is posted once more, after what was posted before was undone so many times."""
     return f"{name}:{undone}" if undone else name
 
 

@@ -15,6 +15,7 @@ from bezant.reconciliation.rules import (
     OPERATOR,
     Operation,
     PspLine,
+    again,
     captured_minor,
     fee_posting,
     name_of_line,
@@ -126,7 +127,7 @@ async def share_out(transaction: Transaction, payout_id: UUID, after: UUID, limi
     """Share out the next explained lines of a payout whose deposit was found; whether that was all, and up to which."""
     rows = await store.explained_to_share(transaction.connection, payout_id, after, limit)
     is_all = len(rows) < limit
-    shares = Shares()
+    shares = Shares(await store.times_undone(transaction.connection, payout_id))
     for line_id, net_minor, currency, merchant_id, _, undone in rows:
         shares.take(payout_id, (line_id, undone), merchant_id, currency, net_minor)
     through = rows[-1][0] if rows else after
@@ -139,9 +140,13 @@ async def share_out(transaction: Transaction, payout_id: UUID, after: UUID, limi
 
 
 class Shares:
-    """What lines move out of the operator's book, by payout, in one name each."""
+    """What lines move out of the operator's book, by payout, in one name each.
 
-    def __init__(self) -> None:
+    `undone`: how often a deposit that is shared out from its beginning was taken back.
+    """
+
+    def __init__(self, undone: int = 0) -> None:
+        self._undone = undone
         self._shares: dict[UUID, dict[tuple[UUID, str], int]] = {}
         self._first: dict[UUID, tuple[UUID, int]] = {}
 
@@ -163,7 +168,8 @@ class Shares:
         """The postings, each named after the payout and the first line that it is of."""
         found: list[Journal] = []
         for payout_id, shares in sorted(self._shares.items()):
-            name = f"{ids.show(ids.PAYOUT_AT_PSP, payout_id)}:{name_of_line(*self._first[payout_id])}"
+            payout = again(ids.show(ids.PAYOUT_AT_PSP, payout_id), self._undone)
+            name = f"{payout}:{name_of_line(*self._first[payout_id])}"
             found += share_postings(_without_zero(shares), name, transaction.now)
         return found
 

@@ -4,9 +4,20 @@ import pytest
 
 from bezant.base import ids
 from bezant.base.errors import Busy, Conflict, NotFound, Unprocessable
+from bezant.reconciliation.breaks.by_hand.match import match_deposits
 from bezant.reconciliation.lease import Lease
-from tests.reconciliation.breaks.desk import audited, in_transit, matched, operations, rows, unmatched, written_off
-from tests.reconciliation.world import charge, refund, world_on
+from tests.reconciliation.breaks.desk import (
+    ME,
+    audited,
+    by_hand,
+    in_transit,
+    matched,
+    operations,
+    rows,
+    unmatched,
+    written_off,
+)
+from tests.reconciliation.world import NOW, charge, refund, world_on
 from tests.support.verification import assert_verified_async
 
 
@@ -32,7 +43,7 @@ async def test_sums_that_do_not_agree_are_refused_unless_the_rest_is_written_off
         sale = await world.sells(shop, 5_000)
         lines = await world.reports({"kind": "charge", "gross_minor": 4_990, "line_reference": "a"})
         own = await operations(world, sale)
-        with pytest.raises(Unprocessable, match="10 minor units of USD"):
+        with pytest.raises(Unprocessable, match="10 minor units of USD more"):
             await matched(world, own, [lines["a"]])
         assert await in_transit(world) == [5_000]
 
@@ -198,4 +209,96 @@ async def test_refund_line_and_its_charge_are_matched_each_with_its_own(database
         book = await world.book(shop)
         assert book["psp_clearing"] == 4_000
         assert "customer_funds_in_transit" not in book
+    await assert_verified_async(database_url)
+
+
+async def test_deposit_is_taken_apart_with_its_shares_and_put_together_by_hand(database_url: str) -> None:
+    async with world_on(database_url) as world:
+        shop, other = await world.merchant(), await world.merchant()
+        first, second = await world.sells(shop, 5_000), await world.sells(other, 3_000)
+        fee = {"kind": "fee", "gross_minor": 0, "fee_minor": 90}
+        await world.reports(charge(first, 100), charge(second), fee, payout="po_84c1a7")
+        came = await world.books(7_810, "po_84c1a7")
+        payout = ids.dated(NOW, "payout", "simulator", "", "po_84c1a7")
+        await world.run()
+        books = [await world.book(each) for each in (shop, other, ids.OPERATOR_MERCHANT)]
+        assert await world.status(first) == await world.status(second) == "settled"
+
+        for _ in range(2):
+            await unmatched(world, came)
+            assert (await world.book(shop))["psp_clearing"] == 4_900
+            assert await world.book() == {"psp_clearing": -90, "psp_fee_expense": 90}
+            assert await world.status(first) == "captured"
+            result = await world.run()
+            assert sorted(each.kind for each in result.found) == ["missing_deposit", "unmatched_deposit"]
+            assert (await world.book())["suspense"] == 7_810
+            await by_hand(world, lambda t: match_deposits(t, [payout], [came], ME))
+            assert (await world.run()).found == []
+            assert [await world.book(each) for each in (shop, other, ids.OPERATOR_MERCHANT)] == books
+            assert await world.status(first) == await world.status(second) == "settled"
+    await assert_verified_async(database_url)
+
+
+async def test_what_a_bank_has_kept_of_a_payout_is_written_off_if_wanted(database_url: str) -> None:
+    async with world_on(database_url) as world:
+        shop = await world.merchant()
+        sale = await world.sells(shop, 5_000)
+        await world.reports(charge(sale), payout="po_84c1a7")
+        came = await world.books(4_980, "something else")
+        payout = ids.dated(NOW, "payout", "simulator", "", "po_84c1a7")
+        with pytest.raises(Unprocessable, match="20 minor units of USD more"):
+            await by_hand(world, lambda t: match_deposits(t, [payout], [came], ME))
+        await by_hand(world, lambda t: match_deposits(t, [payout], [came], ME, write_off=True))
+        await world.run()
+        assert await world.book() == {"cash": -20, "write_off_expense": 20}
+        assert (await world.book(shop))["cash"] == 5_000
+        assert await world.status(sale) == "settled"
+        await assert_verified_async(database_url)
+
+        await unmatched(world, payout)
+        assert await world.book() == {}
+        assert await world.status(sale) == "captured"
+    await assert_verified_async(database_url)
+
+
+async def test_line_of_a_deposit_is_taken_apart_with_its_share_and_no_run_explains_it_again(database_url: str) -> None:
+    async with world_on(database_url) as world:
+        shop = await world.merchant()
+        first, second = await world.sells(shop, 5_000), await world.sells(shop, 3_000)
+        lines = await world.reports(charge(first, 100, line_reference="a"), charge(second), payout="po_84c1a7")
+        await world.books(7_900, "po_84c1a7")
+        await world.run()
+        book = await world.book(shop)
+
+        await unmatched(world, lines["a"])
+        assert await world.book() == {"cash": 4_900, "suspense": 4_900}
+        assert (await world.book(shop))["customer_funds_in_transit"] == 5_000
+        assert (await world.status(first), await world.status(second)) == ("captured", "settled")
+        assert {each.kind for each in (await world.run()).found} == {"missing_internal_row", "missing_psp_row"}
+        assert await in_transit(world) == [5_000]
+
+        await matched(world, await operations(world, first), [lines["a"]])
+        assert (await world.book(shop), await world.book()) == (book, {})
+        assert await world.status(first) == "settled"
+    await assert_verified_async(database_url)
+
+
+async def test_rest_of_a_deposit_is_written_off_once_its_lines_are_explained(database_url: str) -> None:
+    async with world_on(database_url) as world:
+        sale = await world.sells(await world.merchant(), 5_000)
+        extra = {"kind": "adjustment", "gross_minor": 7, "line_reference": "a"}
+        lines = await world.reports(charge(sale), extra, payout="po_84c1a7")
+        payout = ids.dated(NOW, "payout", "simulator", "", "po_84c1a7")
+        with pytest.raises(Unprocessable, match="did not come"):
+            await written_off(world, payout)
+        async with world.database.transaction() as transaction:
+            await transaction.connection.execute("UPDATE psp_payouts SET amount_minor = 5_010")
+        await world.books(5_010, "po_84c1a7")
+        await world.run()
+        assert (await world.book())["suspense"] == 10
+        with pytest.raises(Unprocessable, match="begin with those"):
+            await written_off(world, payout)
+        await written_off(world, lines["a"])
+        await written_off(world, payout)
+        assert await world.book() == {"cash": 10, "write_off_expense": -10}
     await assert_verified_async(database_url)

@@ -5,14 +5,24 @@ from functools import partial
 import pytest
 
 from bezant.base import ids
-from bezant.base.errors import Conflict, NotFound, Unprocessable
+from bezant.base.errors import Conflict, InvalidRequest, NotFound, Unprocessable
 from bezant.base.money import Money
 from bezant.reconciliation.breaks.resolve import match_items, unmatch_item
 from bezant.reconciliation.breaks.rules import Resolution
 from bezant.reconciliation.breaks.views import BreakFilter
 from bezant.reconciliation.breaks.work import Work, assign, comment
 from bezant.reconciliation.matching.model import BreakKind
-from tests.reconciliation.breaks.desk import ME, audited, by_hand, found_break, in_transit, operations, resolved, rows
+from tests.reconciliation.breaks.desk import (
+    ME,
+    audited,
+    by_hand,
+    found_break,
+    in_transit,
+    matched,
+    operations,
+    resolved,
+    rows,
+)
 from tests.reconciliation.world import World, charge, world_on
 from tests.support.verification import assert_verified_async
 
@@ -153,8 +163,7 @@ async def test_wrong_fee_of_what_is_explained_is_accepted_or_dismissed(database_
         lines = await world.reports(*(charge(s, fee_minor=900, line_reference=s.name) for s in sales))
         for sale, resolution in zip(sales, (Resolution.ACCEPTED, Resolution.DISMISSED), strict=True):
             line = lines[sale.name]
-            own = await operations(world, sale)
-            await by_hand(world, lambda t, o=own, n=line: match_items(t, o, [n], ME, write_off=False))
+            await matched(world, await operations(world, sale), [line])
             break_id = await found_break(world, BreakKind.FEE_MISMATCH, line, at_risk_minor=0)
             assert (await resolved(world, break_id, resolution)).resolution == resolution
     await assert_verified_async(database_url)
@@ -164,9 +173,12 @@ async def test_match_by_hand_ends_the_breaks_of_what_it_explains_until_it_is_tak
     async with world_on(database_url) as world:
         sale = await world.sells(await world.merchant(), 5_000)
         lines = await world.reports({"kind": "charge", "gross_minor": 5_000, "line_reference": "a"})
-        own = await operations(world, sale)
+        own = [ids.show("jrn", each) for each in await operations(world, sale)]
         break_id = await found_break(world, BreakKind.MISSING_INTERNAL_ROW, lines["a"])
-        made = await by_hand(world, lambda t: match_items(t, own, [lines["a"]], ME, write_off=False))
+        theirs = [ids.show("psl", lines["a"])]
+        with pytest.raises(InvalidRequest):
+            await by_hand(world, lambda t: match_items(t, theirs, own, ME, write_off=False))
+        made = await by_hand(world, lambda t: match_items(t, own, theirs, ME, write_off=False))
         assert (await Work(world.database).show(break_id)).resolution == "matched"
 
         await by_hand(world, partial(unmatch_item, item_id=made.match_id, by=ME))

@@ -7,9 +7,9 @@ from uuid import UUID
 from bezant.audit.record import By, record
 from bezant.base import ids
 from bezant.base.db import Transaction
-from bezant.base.errors import Conflict, Unprocessable
+from bezant.base.errors import Conflict, InvalidRequest, Unprocessable
 from bezant.reconciliation.breaks import store
-from bezant.reconciliation.breaks.by_hand.match import Made, match
+from bezant.reconciliation.breaks.by_hand.match import Made, match, match_deposits
 from bezant.reconciliation.breaks.by_hand.unmatch import Undone, unmatch
 from bezant.reconciliation.breaks.by_hand.write_off import write_off
 from bezant.reconciliation.breaks.rules import Resolution
@@ -48,12 +48,28 @@ async def resolve(transaction: Transaction, break_id: str, resolution: Resolutio
 
 
 async def match_items(
-    transaction: Transaction, operation_ids: Sequence[UUID], line_ids: Sequence[UUID], by: By, *, write_off: bool
+    transaction: Transaction, ours: Sequence[str], theirs: Sequence[str], by: By, *, write_off: bool
 ) -> Made:
-    """Match by hand, and end the breaks of what is explained by that."""
-    made = await match(transaction, operation_ids, line_ids, by, write_off=write_off)
+    """Match by hand operations and lines, or payouts and bank lines, and end the breaks of what that explains.
+
+    For a guarded transaction of the lease. Raises as `match` does, and InvalidRequest for ids of anything else.
+    """
+    operations, lines = _parsed(ids.JOURNAL, ours), _parsed(ids.PSP_LINE, theirs)
+    payouts, bank_lines = _parsed(ids.PAYOUT_AT_PSP, ours), _parsed(ids.BANK_LINE, theirs)
+    if operations is not None and lines is not None:
+        made = await match(transaction, operations, lines, by, write_off=write_off)
+    elif payouts is not None and bank_lines is not None:
+        made = await match_deposits(transaction, payouts, bank_lines, by, write_off=write_off)
+    else:
+        detail = "Name operations (jrn_) and lines of reports (psl_), or payouts (pyo_) and bank lines (bkl_)."
+        raise InvalidRequest("invalid_request", detail)
     await store.resolve_of_items(transaction, made.items, Resolution.MATCHED, by.actor)
     return made
+
+
+def _parsed(prefix: str, shown: Sequence[str]) -> list[UUID] | None:
+    found = [item for each in shown if (item := ids.parse(prefix, each)) is not None]
+    return found if len(found) == len(shown) else None
 
 
 async def unmatch_item(transaction: Transaction, item_id: UUID, by: By) -> Undone:

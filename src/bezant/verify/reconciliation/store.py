@@ -153,15 +153,26 @@ FULL JOIN (
 WHERE x.net_minor IS DISTINCT FROM p.posted_minor
 """
 
-# Payouts came as what the bank has booked, where both are in one currency.
-DEPOSIT_DISAGREES = """
+# Payouts came as what the bank has booked, where both are in one currency; what a bank kept is written off.
+DEPOSIT_DISAGREES = f"""
 SELECT s.match_id, format('sent %s, came %s %s', s.sent_minor, s.came_minor, s.currency)
 FROM (
     SELECT e.match_id, max(coalesce(y.currency, b.currency)) AS currency, sum(y.amount_minor) AS sent_minor,
-        sum(b.amount_minor) AS came_minor, count(DISTINCT coalesce(y.currency, b.currency)) AS currencies
+        sum(b.amount_minor + coalesce(w.amount_minor, 0)) AS came_minor,
+        count(DISTINCT coalesce(y.currency, b.currency)) AS currencies
     FROM explained AS e
     LEFT JOIN psp_payouts AS y ON y.id = e.item_id AND e.side = 'payout'
     LEFT JOIN bank_lines AS b ON b.id = e.item_id AND e.side = 'bank_line'
+    LEFT JOIN (
+        SELECT n.line_id, sum(n.amount_minor) AS amount_minor
+        FROM (
+            SELECT {_named(ids.BANK_LINE)} AS line_id, t.credit_minor - t.debit_minor AS amount_minor
+            FROM ledger_journals AS j INNER JOIN ledger_entries AS t ON {_OF_JOURNAL}
+                AND t.account_code = '{Account.CASH}'
+            WHERE j.kind IN ('write_off', 'write_off_undone')
+        ) AS n
+        GROUP BY n.line_id
+    ) AS w ON w.line_id = b.id
     WHERE e.side = 'payout' OR (e.side = 'bank_line' AND e.rule NOT IN ('bank_fee', 'written_off'))
     GROUP BY e.match_id
 ) AS s

@@ -11,8 +11,15 @@ from bezant.base.db import Transaction
 from bezant.base.errors import Busy, Conflict, InvalidRequest, NotFound, Unprocessable
 from bezant.ledger.post import post
 from bezant.reconciliation.breaks.by_hand import store
-from bezant.reconciliation.breaks.by_hand.rules import RULE, difference_minor, operation_write_off
-from bezant.reconciliation.rules import Operation, PspLine, postings
+from bezant.reconciliation.breaks.by_hand.rules import (
+    RULE,
+    deposit_write_off,
+    difference_minor,
+    operation_write_off,
+)
+from bezant.reconciliation.deposits import book, deposit_of, load_open, payout_of
+from bezant.reconciliation.matching.model import DepositMatch
+from bezant.reconciliation.rules import OPERATOR, Operation, PspLine, postings
 from bezant.reconciliation.settle import Matched, settle_matches
 
 ITEMS_MAX = 100
@@ -26,7 +33,7 @@ class Made(msgspec.Struct, frozen=True):
     items: tuple[UUID, ...]
     written_off_minor: int
     currency: str
-    journal_id: UUID
+    journal_id: UUID | None
 
 
 async def match(
@@ -48,12 +55,7 @@ async def match(
     difference = difference_minor(operations, lines)
     first = operations[0]
     if difference and not write_off:
-        raise Unprocessable(
-            "amounts_differ",
-            f"The operations are {difference} minor units of {first.currency} more than their lines report. Ask for "
-            "the difference to be written off if that is right.",
-            param="/write_off",
-        )
+        raise _amounts_differ("operations", difference, first.currency)
     matched = Matched(RULE, tuple(operations), tuple(lines))
     await settle_matches(transaction, [matched])
     journal = postings(lines[0], first)[0]
@@ -71,12 +73,51 @@ async def match(
     return Made(matched.id, first.merchant_id, items, difference, first.currency, journal.id)
 
 
+async def match_deposits(
+    transaction: Transaction, payout_ids: Sequence[UUID], line_ids: Sequence[UUID], by: By, *, write_off: bool = False
+) -> Made:
+    """Explain what the bank booked by payouts; what came less, or more, is written off if wanted.
+
+    For a guarded transaction of the lease. Raises as `match` does.
+    """
+    wanted = sorted({*payout_ids, *line_ids})
+    if not payout_ids or not line_ids or len(wanted) > ITEMS_MAX:
+        raise _nothing_named()
+    found = await load_open(transaction.connection)
+    missing = {each for each in wanted if each not in found.payouts and each not in found.lines}
+    if missing:
+        await _refuse(transaction, missing)
+    payouts = [found.payouts[each] for each in sorted(set(payout_ids)) if each in found.payouts]
+    lines = [found.lines[each] for each in sorted(set(line_ids)) if each in found.lines]
+    currencies = {each.currency for each in lines}
+    if len({each.currency for each in payouts}) != 1 or len(currencies) != 1 or not lines:
+        raise Unprocessable("invalid_match", "All payouts are of one currency, and all bank lines are.")
+    difference, currency = 0, payouts[0].currency
+    if currencies == {currency}:
+        difference = sum(each.amount_minor for each in payouts) - sum(each.amount_minor for each in lines)
+    if difference and not write_off:
+        raise _amounts_differ("payouts", difference, currency)
+    of_match = DepositMatch(tuple(map(payout_of, payouts)), tuple(map(deposit_of, lines)), RULE)
+    await book(transaction, [of_match], found)
+    journals = deposit_write_off(lines[0].id, lines[0].undone, currency, difference, transaction.now)
+    await post(transaction, journals)
+    match_id = min(each.id for each in payouts)
+    detail: dict[str, object] = {
+        "payouts": [ids.show(ids.PAYOUT_AT_PSP, each.id) for each in payouts],
+        "bank_lines": [ids.show(ids.BANK_LINE, each.id) for each in lines],
+        "written_off_minor": difference,
+        "currency": currency,
+    }
+    await record(transaction, by, "match_by_hand", ids.show(ids.MATCH, match_id), OPERATOR, detail)
+    return Made(match_id, OPERATOR, tuple(wanted), difference, currency, journals[-1].id if journals else None)
+
+
 async def _load(
     transaction: Transaction, operation_ids: Sequence[UUID], line_ids: Sequence[UUID]
 ) -> tuple[list[Operation], list[PspLine]]:
     wanted_operations, wanted_lines = sorted(set(operation_ids)), sorted(set(line_ids))
     if not wanted_operations or not wanted_lines or len(wanted_operations) + len(wanted_lines) > ITEMS_MAX:
-        raise InvalidRequest("invalid_request", f"Name operations and lines, at most {ITEMS_MAX} in all.")
+        raise _nothing_named()
     operations = await store.operations(transaction.connection, wanted_operations)
     found = await store.lines(transaction.connection, wanted_lines)
     missing = set(wanted_operations) - {each.id for each in operations}
@@ -87,10 +128,20 @@ async def _load(
     return operations, [each.line for each in found]
 
 
+def _nothing_named() -> InvalidRequest:
+    return InvalidRequest("invalid_request", f"Name something on both sides, at most {ITEMS_MAX} in all.")
+
+
+def _amounts_differ(what: str, difference: int, currency: str) -> Unprocessable:
+    more = f"{abs(difference)} minor units of {currency} {'more' if difference > 0 else 'less'}"
+    detail = f"The {what} are {more} than their lines. Ask for the difference to be written off if that is right."
+    return Unprocessable("amounts_differ", detail, param="/write_off")
+
+
 async def _refuse(transaction: Transaction, missing: set[UUID]) -> None:
     if any(row.item_id in missing for row in await store.explained_as(transaction.connection, sorted(missing))):
         raise Conflict("invalid_state", "Something of it is explained already: take that match back first.")
-    raise NotFound("There is no such operation in transit, or no such line.")
+    raise NotFound("There is no such thing that is open.")
 
 
 def refuse_while_shared(found: Sequence[store.FoundLine]) -> None:

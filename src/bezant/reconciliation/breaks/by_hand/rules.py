@@ -11,7 +11,7 @@ from bezant.base import ids
 from bezant.base.errors import Unprocessable
 from bezant.ledger.accounts import Account
 from bezant.ledger.rules import Journal, suspense_lines, write_off_lines
-from bezant.reconciliation.rules import OPERATOR, Operation, PspLine, of_house
+from bezant.reconciliation.rules import OPERATOR, Operation, PspLine, again, of_house
 
 RULE: Final = "by_hand"
 WRITTEN_OFF: Final = "written_off"
@@ -36,8 +36,7 @@ def transit_account(kind: str) -> Account:
 
 def name(prefix: str, item_id: UUID, undone: int) -> str:
     """What postings about a thing are correlated with, once what was said of it was undone so many times."""
-    shown = ids.show(prefix, item_id)
-    return f"{shown}:{undone}" if undone else shown
+    return again(ids.show(prefix, item_id), undone)
 
 
 def difference_minor(operations: Sequence[Operation], lines: Sequence[PspLine]) -> int:
@@ -104,3 +103,9 @@ def payout_write_off(payout_id: UUID, undone: int, currency: str, rest_minor: in
     correlation_id = name(ids.PAYOUT_AT_PSP, payout_id, undone)
     lines = write_off_lines(-rest_minor, Account.SUSPENSE)
     return of_house(OPERATOR, "write_off", correlation_id, currency, at, lines)
+
+
+def deposit_write_off(line_id: UUID, undone: int, currency: str, less_minor: int, at: datetime) -> list[Journal]:
+    """What of payouts did not come with the bank lines that they are: a bank has kept it."""
+    lines = write_off_lines(less_minor, Account.CASH)
+    return of_house(OPERATOR, "write_off", name(ids.BANK_LINE, line_id, undone), currency, at, lines)
