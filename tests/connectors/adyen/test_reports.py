@@ -85,6 +85,12 @@ def test_a_fee_of_no_payment_is_fee_alone_and_says_what_for():
     assert (found.psp_reference, found.description) == (None, "Fee: Fee of April")
 
 
+def test_a_cost_of_a_payment_is_fee_alone_and_names_the_payment():
+    found = line(read_settlement_details, report(row("PaymentCost", "-0.50", "-0.50")), 2)
+    assert (found.kind, found.gross_minor, found.fee_minor, found.net_minor) == (LineKind.FEE, 0, 50, -50)
+    assert (found.psp_reference, found.operation_reference) == ("8535", "8825")
+
+
 def test_a_payout_is_told_with_the_name_that_the_bank_writes():
     found = line(read_settlement_details, report(*BATCH), 5)
     assert (found.kind, found.net_minor, found.operation_reference) == (LineKind.PAYOUT, -7_730, "TX1XT")

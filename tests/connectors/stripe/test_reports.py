@@ -205,7 +205,7 @@ def test_what_is_not_known_of_payouts_for_certain_is_put_out():
 
 
 def test_a_payout_in_a_report_of_the_balance_leaves_it():
-    sent = row("payout", "-109.07", "0.00", "-109.07", source_id="po_7", automatic_payout_id="")
+    sent = row("payout", "-109.07", "0.00", "-109.07", source_id="po_7", automatic_payout_id="po_8")
     found = line(read_balance_change, report(sent), 2)
     assert (found.kind, found.net_minor, found.payout_reference) == (LineKind.PAYOUT, -10_907, "po_7")
 
@@ -226,6 +226,8 @@ def test_a_report_is_recognised_by_its_columns(columns: tuple[str, ...], format_
 def test_a_file_that_is_cut_off_within_a_line_is_refused():
     whole = report(CHARGE, CHARGE | {"balance_transaction_id": "txn_2"}).encode()
     assert refusal(read_balance_change, whole[:-60]).line == 3
+    between_cells = whole.rindex(b',"txn_2"') + 1
+    assert refusal(read_balance_change, whole[:between_cells]).reason == "the file ends in the middle of a line"
 
 
 def test_an_empty_report_has_no_lines():
