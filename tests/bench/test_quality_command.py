@@ -19,7 +19,7 @@ def figures(*arguments: str) -> list[dict[str, object]]:
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     for line in lines:
         for level in ("lines", "deposits"):
-            del line[level]["per_second"]
+            del line[level]["per_cpu_second"]
     return lines
 
 

@@ -15,6 +15,7 @@ from bezant.bench.quality import report as quality_report
 from bezant.bench.quality.generate import Wishes
 from bezant.bench.quality.run import Quality, draw_seed, measure
 from bezant.bench.quality.world import Shares
+from bezant.bench.reconciliation import bench_reconciliation
 from bezant.bench.relay import bench_relay
 from bezant.bench.webhooks import WebhooksBench, bench_webhooks
 from bezant.commands.start import load_settings
@@ -102,7 +103,9 @@ def reconciliation_quality(
     operations: Annotated[int, typer.Option(min=1, help="Operations of each, at least.")] = 100_000,
     payouts: Annotated[int, typer.Option(min=0, help="Payouts of each, at least.")] = 10_000,
     merchants: Annotated[int | None, typer.Option(min=1, max=1_000, help="Merchants of each [1 to 60].")] = None,
-    trouble: Annotated[float, typer.Option(min=0, max=0.5, help="Share of orders that are in some trouble.")] = 0.08,
+    trouble: Annotated[
+        float, typer.Option(min=0, max=0.5, help="Share of orders in some trouble; of payouts half as many again.")
+    ] = 0.08,
     show: Annotated[int, typer.Option(min=0, help="Show so many mistakes of each kind, with their records.")] = 0,
     json: Json = False,
 ) -> None:
@@ -112,7 +115,11 @@ def reconciliation_quality(
     console.width = max(console.width, _WIDTH_MIN)
     for number in seed or [draw_seed() for _ in range(seeds)]:
         wishes = Wishes(
-            seed=number, operations=operations, payouts=payouts, merchants=merchants, shares=Shares.usual(trouble)
+            seed=number,
+            operations=operations,
+            payouts=payouts,
+            merchants=merchants,
+            shares=Shares.usual(trouble, trouble * 1.5),
         )
         quality, world = measure(wishes, _progress)
         results.append(quality)
@@ -125,6 +132,18 @@ def reconciliation_quality(
             typer.echo(line)
     if not json:
         console.print(quality_report.summary(results))
+
+
+@group.command("reconciliation")
+def reconciliation(
+    lines: Annotated[list[int] | None, typer.Option(min=1_000, help="Lines of the report; several sizes.")] = None,
+    pgbench_seconds: UnitSeconds = 10,
+    json: Json = False,
+) -> None:
+    """Load a PSP's report and the bank's statement, match, post and settle, beside the ledger; matching alone."""
+    sizes = tuple(lines or (10_000, 100_000))
+    url = database_url(load_settings())
+    _show(uvloop.run(bench_reconciliation(url, sizes, pgbench_seconds, _progress)), json)
 
 
 def _progress(step: str) -> None:
@@ -142,6 +161,7 @@ def _show(figures: list[Figures], json: bool) -> None:
         "per second",
         "ratio",
         "to payments",
+        "to ledger",
         "p50 ms",
         "p99 ms",
         "CPU us API",
@@ -156,6 +176,7 @@ def _show(figures: list[Figures], json: bool) -> None:
             f"{f.per_second:,.0f}",
             f"{f.ratio_to_pgbench:.2f}",
             "" if f.ratio_to_payments is None else f"{f.ratio_to_payments:.2f}",
+            "" if f.ratio_to_ledger is None else f"{f.ratio_to_ledger:.2f}",
             f"{f.p50_ms:.1f}",
             f"{f.p99_ms:.1f}",
             _micros(f.cpu_us_api),

@@ -71,7 +71,7 @@ def summary(results: Sequence[Quality]) -> Table:
         "wrong",
         "missed",
         "not listed",
-        "per second",
+        "per CPU second",
     ):
         shown.add_column(heading, justify="right", no_wrap=True)
     for quality in results:
@@ -119,7 +119,7 @@ def _level(level: Level) -> dict[str, object]:
     score = level.score
     return {
         "records": level.records,
-        "per_second": round(level.records / level.seconds),
+        "per_cpu_second": round(level.records / level.seconds),
         "precision": score.precision,
         "recall": score.recall,
         "explained": score.explained,

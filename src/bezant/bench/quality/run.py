@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from time import perf_counter
+from time import process_time
 from typing import Protocol
 
 import msgspec
@@ -22,7 +22,7 @@ class _HasId(Protocol):
 
 
 class Level(msgspec.Struct, frozen=True):
-    """One of the two levels. `records`: lines, or deposits. `seconds`: of matching alone."""
+    """One of the two levels. `records`: lines, or deposits. `seconds`: of a core, for matching alone."""
 
     records: int
     seconds: float
@@ -69,9 +69,9 @@ def _match_lines(world: World) -> Level:
     seconds = 0.0
     for book in world.books:
         terms = Terms(fees=book.fees)
-        started = perf_counter()
+        started = process_time()
         explained = match_operations(book.operations, book.lines, terms)
-        seconds += perf_counter() - started
+        seconds += process_time() - started
         pairs += [Pair(_ids(match.operations), _ids(match.lines), match.rule) for match in explained.matches]
         _list(listed, find_breaks(explained, world.now, terms))
     records = [each.id for book in world.books for each in (*book.operations, *book.lines)]
@@ -81,9 +81,9 @@ def _match_lines(world: World) -> Level:
 
 def _match_deposits(world: World) -> Level:
     terms, listed = Terms(), dict[Id, BreakKind]()
-    started = perf_counter()
+    started = process_time()
     explained = match_deposits(world.payouts, world.deposits, terms)
-    seconds = perf_counter() - started
+    seconds = process_time() - started
     pairs = [Pair(_ids(match.payouts), _ids(match.deposits), match.rule) for match in explained.matches]
     _list(listed, find_deposit_breaks(explained, world.now, terms))
     records = [each.id for each in (*world.payouts, *world.deposits)]
