@@ -14,6 +14,7 @@ from bezant.commands import (
     bench,
     database,
     demo,
+    disputes,
     events,
     inbox,
     listen,
@@ -50,6 +51,7 @@ cli.add_typer(events.events, name="events")
 cli.add_typer(secrets.secrets, name="secrets")
 cli.command()(listen.listen)
 cli.add_typer(inbox.inbox, name="inbox")
+cli.add_typer(disputes.disputes, name="disputes")
 cli.add_typer(reconciliation.reconciliation, name="reconciliation")
 
 
