@@ -6,15 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from bezant.app import REPORTS
 from bezant.base.file_faults import BadLine, FileRefused
-from bezant.connectors import adyen, paypal, simulator, stripe
-from bezant.psp.registry import readers_of_reports
 from bezant.psp.reports import LineKind, ReportLine
 from tests.support.reports import check, in_pieces
 
-READERS = readers_of_reports(
-    (simulator.CONNECTOR, stripe.CONNECTOR), {adyen.NAME: adyen.REPORTS, paypal.NAME: paypal.REPORTS}
-)
 BESIDE = Path(__file__).parents[3] / "shared" / "data"
 FOLDER = Path(os.environ.get("BEZANT_TEST_DATA", BESIDE)) / "reports"
 ADYEN, PAYPAL, STRIPE = (
@@ -29,16 +25,25 @@ def recognised(name: str) -> tuple[str, str, bytes]:
     if not path.exists():
         pytest.skip(f"the reports of PSPs are not there: {path} (set BEZANT_TEST_DATA)")
     data = path.read_bytes()
-    ((psp, form),) = [(psp, each) for psp, reports in READERS.items() if (each := reports.recognise(data[:4096]))]
+    ((psp, form),) = [(psp, each) for psp, reports in REPORTS.items() if (each := reports.recognise(data[:4096]))]
     return psp, form, data
 
 
 def read(name: str) -> list[ReportLine]:
     psp, form, data = recognised(name)
-    found = list(READERS[psp].formats[form](in_pieces(data, 1_000)))
+    found = list(REPORTS[psp].formats[form](in_pieces(data, 1_000)))
     check(found, data)
     assert [each for each in found if isinstance(each, BadLine)] == []
     return [each for each in found if isinstance(each, ReportLine)]
+
+
+def test_reports_of_four_psps_can_be_read():
+    assert {psp: set(reports.formats) for psp, reports in REPORTS.items()} == {
+        "simulator": {"settlement"},
+        "stripe": {"payout_reconciliation", "balance_change_from_activity", "payouts"},
+        "adyen": {"settlement_details"},
+        "paypal": {"settlement", "transactions"},
+    }
 
 
 def test_every_report_in_the_folder_is_read():
@@ -85,4 +90,4 @@ def test_a_report_that_loses_a_row_is_refused(name: str):
     rows = data.splitlines(keepends=True)
     for at in range(4, len(rows)):
         with pytest.raises(FileRefused):
-            list(READERS[psp].formats[form]([b"".join(rows[:at] + rows[at + 1 :])]))
+            list(REPORTS[psp].formats[form]([b"".join(rows[:at] + rows[at + 1 :])]))

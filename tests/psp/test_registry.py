@@ -5,8 +5,7 @@ import pytest
 
 from bezant.app import CONNECTORS
 from bezant.base.errors import OperatorError
-from bezant.connectors import adyen, paypal
-from bezant.psp.registry import endpoints, readers_of_reports
+from bezant.psp.registry import endpoints
 
 STRIPE = {"secret_key": "sk_test_own"}
 
@@ -64,13 +63,3 @@ def test_no_connector_has_a_credential_of_the_name_that_webhook_secrets_have() -
     for manifest in (connector.manifest for connector in CONNECTORS):
         assert not {"webhook_secret", "url"} & {*manifest.credential_fields, *manifest.optional_fields}
         assert msgspec.structs.asdict(manifest)["name"].isalnum(), "a variable's name ends the PSP's at the first _"
-
-
-def test_reports_are_read_of_psps_that_payments_are_not_made_through_too() -> None:
-    readers = readers_of_reports(CONNECTORS, {adyen.NAME: adyen.REPORTS, paypal.NAME: paypal.REPORTS})
-    assert {psp: set(reports.formats) for psp, reports in readers.items()} == {
-        "simulator": {"settlement"},
-        "stripe": {"payout_reconciliation", "balance_change_from_activity", "payouts"},
-        "adyen": {"settlement_details"},
-        "paypal": {"settlement", "transactions"},
-    }

@@ -9,7 +9,6 @@ from bezant.psp.account_secrets import WEBHOOK_FIELD
 from bezant.psp.call import Endpoint
 from bezant.psp.connector import Connector
 from bezant.psp.contract import Credentials
-from bezant.psp.reports import Reports
 
 
 def endpoints(
@@ -38,11 +37,6 @@ def endpoints(
             url = base_url(connector, urls)
             found[name] = Endpoint(connector, url, Credentials(given), separated(secrets))
     return found
-
-
-def readers_of_reports(connectors: Iterable[Connector], others: Mapping[str, Reports]) -> dict[str, Reports]:
-    """What the reports of each PSP are read with; `others` are PSPs of which only reports are read."""
-    return {each.manifest.name: each.reports for each in connectors if each.reports is not None} | dict(others)
 
 
 def separated(webhook_secrets: str) -> tuple[str, ...]:
