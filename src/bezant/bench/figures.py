@@ -20,6 +20,7 @@ class Figures(msgspec.Struct, kw_only=True):
     failures: int = 0
     memory_mb: float | None = None
     ratio_to_payments: float | None = None
+    ratio_to_ledger: float | None = None
     cores: int = msgspec.field(default_factory=lambda: os.cpu_count() or 1)
 
     def line(self) -> str:

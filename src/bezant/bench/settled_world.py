@@ -42,12 +42,12 @@ def report(payments: int) -> Iterator[bytes]:
             number += 1
             rows.append(
                 f"rep_1,{number},charge,bt_{n},ch_{n},op_{n},{attempt_name(n)},USD,{GROSS_MINOR},{FEE_MINOR},"
-                f"{GROSS_MINOR - FEE_MINOR},,,,po_{payout},{at(n)},\n"
+                f"{GROSS_MINOR - FEE_MINOR},,,,{payout_name(payout)},{at(n)},\n"
             )
         number += 1
         sent_minor = payout_minor(payments, payout)
         rows.append(
-            f"rep_1,{number},payout,bt_po_{payout},,,,USD,{-sent_minor},0,{-sent_minor},,,,po_{payout},{at(last)},\n"
+            f"rep_1,{number},payout,bt_{payout_name(payout)},,,,USD,{-sent_minor},0,{-sent_minor},,,,{payout_name(payout)},{at(last)},\n"
         )
         yield "".join(rows).encode()
         rows.clear()
@@ -59,7 +59,7 @@ def statement(payments: int) -> bytes:
     """The bank's statement of all payouts, as CSV."""
     booked_on = date(2026, 3, 1)
     rows = [
-        f"{booked_on.isoformat()},{payout_minor(payments, payout) / 100:.2f},SIMULATOR PAYOUT po_{payout}\n"
+        f"{booked_on.isoformat()},{payout_minor(payments, payout) / 100:.2f},SIMULATOR PAYOUT {payout_name(payout)}\n"
         for payout in range(-(-payments // PAYOUT_LINES))
     ]
     return ("date,amount,text\n" + "".join(rows)).encode()
@@ -69,6 +69,11 @@ def payout_minor(payments: int, payout: int) -> int:
     """What a payout carries."""
     lines = min(payments, (payout + 1) * PAYOUT_LINES) - payout * PAYOUT_LINES
     return lines * (GROSS_MINOR - FEE_MINOR)
+
+
+def payout_name(payout: int) -> str:
+    """The PSP's name of a payout."""
+    return f"po_{payout:08d}"
 
 
 def at(n: int) -> str:

@@ -47,7 +47,8 @@ WITH numbers AS (
         'simulator', 'ch_' || n, 'approved', $4, $4, now(), now(), now(), now()
     FROM names
 ), journals AS (
-    SELECT merchant_id, payment_id, 'att_' || replace(attempt_id::text, '-', '') AS correlation_id, n, (t || lpad(to_hex((
+    SELECT merchant_id, payment_id, 'att_' || replace(attempt_id::text, '-', '') AS correlation_id, n, (
+        t || lpad(to_hex((
         x'70008000000000000000' | (x'0FFF3FFFFFFFFFFFFFFF' & ('x' || left(encode(sha256(convert_to(
             replace(merchant_id::text || E'\x1f' || payment_id::text, '-', '') || E'\x1fcapture\x1f'
             || 'att_' || replace(attempt_id::text, '-', ''), 'UTF8')), 'hex'), 20))::bit(80))
@@ -151,6 +152,11 @@ async def inbox_waits(connection: Connection) -> int:
 async def inbox_standing(connection: Connection) -> dict[str, int]:
     """How many events stand how."""
     return {row[0]: row[1] for row in await connection.fetch("SELECT status, count(*) FROM inbox_events GROUP BY 1")}
+
+
+async def settled_payments(connection: Connection) -> int:
+    """How many payments are settled."""
+    return await connection.fetchval("SELECT count(*) FROM payments WHERE status = 'settled'")
 
 
 async def captured_payments(connection: Connection) -> int:
