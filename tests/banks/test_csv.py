@@ -236,6 +236,11 @@ def test_a_quotation_mark_that_is_never_closed_does_not_swallow_the_file():
     assert "a row of more than 1 MiB" in read(partial(read_csv, mapping=mapping()), row, 65536).reason
 
 
+def test_a_file_may_be_long_where_its_rows_are_short():
+    file = b"Date,Amount,Text\n" + (b"2026-04-01,1," + b"x" * 4_000 + b"\n") * 400
+    assert len(read(partial(read_csv, mapping=mapping()), file, 65536).entries) == 400
+
+
 def test_a_file_is_recognised_by_the_columns_of_its_mapping():
     known = csv_format(BANK_MAPPING)
     assert known.recognise(CSV)

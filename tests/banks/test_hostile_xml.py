@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from bezant.banks.camt import read_camt
+from bezant.banks.camt_schema import ENTRY, root_of
+from bezant.banks.xml_groups import Ended, read_groups
 from bezant.base.file_faults import FileRefused
 from tests.banks.samples import CAMT, camt, entry, read
 
@@ -103,6 +105,12 @@ def peak_while_read(pieces: Iterable[bytes]) -> int:
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+
+
+def test_of_a_field_that_comes_again_and_again_the_first_thousand_are_kept():
+    file = camt(entry(inside="<NtryRef>x</NtryRef>" * 5_000))
+    (fields,) = [e.fields for e in read_groups([file], root_of) if isinstance(e, Ended) and e.group == ENTRY]
+    assert len(fields["NtryRef"]) == 1_000
 
 
 @pytest.mark.parametrize("encoding", ["windows-1252", "utf-7", "ebcdic-cp-us", "Shift_JIS", "x-none"])

@@ -24,6 +24,15 @@ def camt_file(count: int) -> Iterator[bytes]:
     yield end
 
 
+def batch_file(count: int) -> Iterator[bytes]:
+    """One entry of ten times as many transactions."""
+    start, end = camt(entry(inside="<NtryDtls>@</NtryDtls>")).split(b"@")
+    yield start
+    for number in range(10 * count):
+        yield f"<TxDtls><Refs><EndToEndId>po_{number}</EndToEndId></Refs></TxDtls>".encode()
+    yield end
+
+
 def mt940_file(count: int) -> Iterator[bytes]:
     yield b":20:S1\n:25:A\n:60F:C260401EUR0,\n"
     for number in range(count):
