@@ -10,6 +10,7 @@ import msgspec
 from bezant.base import ids
 from bezant.base.db import Database
 from bezant.connectors import simulator
+from bezant.disputes.act import Verb
 from bezant.disputes.service import Disputes
 from bezant.inbox.contract import Effect, Told
 from bezant.ledger.accounts import Account, balance_minor
@@ -108,6 +109,7 @@ class DisputeWorld:
         endpoint = Endpoint(connector, "http://127.0.0.1:9", Credentials())
         caller = Caller({PSP: endpoint}, _nowhere, timeout_s=5, concurrency=8)
         self.disputes = Disputes(database, caller, [connector], psp_timeout_s=5)
+        self.jobs = {job.name: job.run for job in self.disputes.jobs()}
 
     async def merchant(self) -> UUID:
         """A merchant with the standard fee."""
@@ -186,6 +188,11 @@ class DisputeWorld:
         ]
         async with self.database.transaction() as transaction:
             return await self.disputes.handler(transaction, told)
+
+    async def begins(self, verb: Verb = "submit") -> None:
+        """Commit what is intended, and die before the PSP is called."""
+        async with self.database.transaction() as transaction:
+            await self.disputes.acts.begin(transaction, None, (await self.dispute())["id"], verb)
 
     async def looks(self) -> None:
         """Ask the PSP about everything that is due, until nothing is."""

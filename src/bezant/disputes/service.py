@@ -41,12 +41,12 @@ class Disputes:
         askable = [c.manifest.name for c in connectors if c.fetch_dispute is not None]
         answering = [c.manifest.name for c in connectors if c.defends]
         self._database = database
-        self._acts = Acts(database, caller, answering, timeout_s=psp_timeout_s)
+        self.acts = Acts(database, caller, answering, timeout_s=psp_timeout_s)
         self.handler: Handler = Hear(askable)
         self.looks = Looks(database, caller, askable, timeout_s=psp_timeout_s)
         self.queries = Queries(database)
-        self._api = DisputesApi(database, self.queries, self._acts, committed)
-        self._jobs = dispute_jobs(database, self._acts, self.looks, committed)
+        self._api = DisputesApi(database, self.queries, self.acts, committed)
+        self._jobs = dispute_jobs(database, self.acts, self.looks, committed)
 
     def routes(self) -> tuple[Route, ...]:
         """What is served."""
@@ -59,8 +59,8 @@ class Disputes:
     async def act(self, dispute_id: UUID, verb: Verb, by: By) -> DisputeView:
         """What a person does for a merchant; written down. Raises NotFound, Busy, Conflict, Unprocessable."""
         async with self._database.transaction() as transaction:
-            ready = await self._acts.begin(transaction, None, dispute_id, verb, by)
-        await self._acts.perform(ready)
+            ready = await self.acts.begin(transaction, None, dispute_id, verb, by)
+        await self.acts.perform(ready)
         return await self.queries.show(None, dispute_id)
 
     async def set_policy(self, merchant_id: UUID, loss: Bearer | None, fee: Bearer | None, by: By) -> tuple[str, str]:
