@@ -16,7 +16,7 @@ from bezant.ledger.post import post
 from bezant.ledger.rules import Journal, bank_fee_lines, fx_in_lines, fx_out_lines, suspense_lines
 from bezant.reconciliation import store
 from bezant.reconciliation.lease import Lease
-from bezant.reconciliation.matching.breaks import find_deposit_breaks
+from bezant.reconciliation.matching.breaks import find_deposit_breaks, find_payout_mismatches
 from bezant.reconciliation.matching.deposits import match_deposits
 from bezant.reconciliation.matching.model import Deposit, DepositMatch, Found, Id, Payout, Terms
 from bezant.reconciliation.rules import OPERATOR, again, deposit_postings, of_house
@@ -52,6 +52,8 @@ class Sent(msgspec.Struct, frozen=True, array_like=True):
     paid_at: datetime
     reference: str
     undone: int
+    bank_name: str | None
+    """How the bank calls it, where the PSP says so."""
 
 
 class Open(msgspec.Struct, frozen=True):
@@ -73,6 +75,7 @@ class Deposits:
         """Book what can be explained; how many payouts that were, and what is left."""
         async with self._database.connection() as connection:
             found = await load_open(connection)
+            nets = await store.nets_of_payouts(connection, [payout.id for payout in found.payouts.values()])
         fees = [line for line in found.lines.values() if line.kind == EntryKind.FEE and not line.undone]
         for start in range(0, len(fees), _AT_ONCE):
             await self._book_fees(fees[start : start + _AT_ONCE])
@@ -95,7 +98,8 @@ class Deposits:
         )
         await self._suspend([found.lines[deposit.id] for deposit in left.deposits], now)
         matched = sum(len(match.payouts) for match in explained.matches)
-        return matched, find_deposit_breaks(left, now, self._terms)
+        nets_minor: dict[Id, int] = {payout_id: net_minor for payout_id, (net_minor, _) in nets.items()}
+        return matched, [*find_deposit_breaks(left, now, self._terms), *find_payout_mismatches(payouts, nets_minor)]
 
     async def _book_fees(self, fees: Sequence[BankLine]) -> None:
         journals = [
@@ -149,8 +153,8 @@ async def book(transaction: Transaction, matches: Sequence[DepositMatch], found:
         rows += [_row(line.id, "bank_line", match_id, match.rule) for line in lines]
     await post(transaction, journals)
     await store.write_explained(transaction, rows)
-    of_side = {side: [row.item_id for row in rows if row.side == side] for side in ("payout", "bank_line")}
-    await store.deposited(transaction, of_side["payout"], of_side["bank_line"])
+    arrived = [(_uuid(payout.id), payout.amount_minor) for match in matches for payout in match.payouts]
+    await store.deposited(transaction, arrived, [row.item_id for row in rows if row.side == "bank_line"])
 
 
 def _journals(payouts: Sequence[Sent], lines: Sequence[BankLine]) -> list[Journal]:
@@ -194,8 +198,12 @@ def _at(line: BankLine) -> datetime:
 
 
 def payout_of(sent: Sent) -> Payout:
-    """A payout as the matcher takes it."""
-    return Payout(sent.id, sent.currency, sent.amount_minor, sent.paid_at, (sent.reference,))
+    """A payout as the matcher takes it, by all its names.
+
+    A PSP may tell its payouts apart by a currency that banks do not write.
+    """
+    names = (sent.reference, sent.reference.removesuffix(f" {sent.currency}"), sent.bank_name or sent.reference)
+    return Payout(sent.id, sent.currency, sent.amount_minor, sent.paid_at, tuple(dict.fromkeys(names)))
 
 
 def deposit_of(line: BankLine) -> Deposit:

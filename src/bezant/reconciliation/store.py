@@ -124,10 +124,19 @@ SELECT l.lease_until < clock_timestamp() AND (
 )
 FROM reconciliation_lease AS l
 """
+# A PSP that reports no payouts of themselves sends what their lines add up to. A bank writes a name of its own for it.
 _OPEN_PAYOUTS = """
-SELECT y.id, y.currency, y.amount_minor, coalesce(y.paid_at, now()), y.payout_reference, coalesce(u.times, 0)
-FROM psp_payouts AS y LEFT JOIN undone_matches AS u ON u.item_id = y.id
-WHERE y.deposited_at IS NULL AND y.amount_minor IS NOT NULL ORDER BY y.id
+SELECT y.id, y.currency, coalesce(y.amount_minor, n.net_minor), coalesce(y.paid_at, n.last_at), y.payout_reference,
+    coalesce(u.times, 0),
+    (SELECT l.operation_reference FROM psp_lines AS l WHERE l.payout_id = y.id AND l.kind = 'payout' LIMIT 1)
+FROM psp_payouts AS y
+LEFT JOIN undone_matches AS u ON u.item_id = y.id
+LEFT JOIN LATERAL (
+    SELECT sum(l.net_minor)::bigint AS net_minor, max(l.occurred_at) AS last_at FROM psp_lines AS l
+    INNER JOIN report_files AS f ON f.id = l.file_id AND f.state = 'loaded'
+    WHERE l.payout_id = y.id AND (y.amount_minor IS NULL OR y.paid_at IS NULL)
+) AS n ON true
+WHERE y.deposited_at IS NULL AND coalesce(y.amount_minor, n.net_minor) IS NOT NULL ORDER BY y.id
 """
 _OPEN_BANK_LINES = """
 SELECT b.id, b.currency, b.amount_minor, b.kind, b.booked_on, b.entry_reference, b.refs, b.content, b.original_minor,
@@ -137,7 +146,10 @@ INNER JOIN report_files AS f ON f.id = o.file_id AND f.state = 'loaded'
 INNER JOIN bank_lines AS b ON b.id = o.line_id
 LEFT JOIN undone_matches AS u ON u.item_id = b.id ORDER BY b.id
 """
-_DEPOSITED = "UPDATE psp_payouts SET deposited_at = $2 WHERE id = ANY ($1::uuid[]) AND deposited_at IS NULL"
+_DEPOSITED = """
+UPDATE psp_payouts AS y SET deposited_at = $3, amount_minor = n.amount_minor
+FROM unnest($1::uuid[], $2::bigint[]) AS n (id, amount_minor) WHERE y.id = n.id AND y.deposited_at IS NULL
+"""
 _CLOSE_BANK_LINES = "DELETE FROM open_bank_lines AS o USING unnest($1::uuid[]) AS n (id) WHERE o.line_id = n.id"
 _BANK_LINES_IN_SUSPENSE = """
 UPDATE open_bank_lines AS o SET in_suspense = true FROM unnest($1::uuid[]) AS n (id)
@@ -316,7 +328,7 @@ async def is_due(connection: Connection, every: timedelta) -> bool:
 
 
 async def open_payouts(connection: Connection) -> Sequence[Row]:
-    """(id, currency, amount, paid_at, reference, times undone) of payouts that are not found at the bank yet."""
+    """(id, currency, amount, paid_at, reference, times undone, the bank's name) of payouts not found at a bank yet."""
     return await connection.fetch(_OPEN_PAYOUTS)
 
 
@@ -325,9 +337,14 @@ async def open_bank_lines(connection: Connection) -> Sequence[Row]:
     return await connection.fetch(_OPEN_BANK_LINES)
 
 
-async def deposited(transaction: Transaction, payout_ids: Sequence[UUID], bank_line_ids: Sequence[UUID]) -> None:
-    """Payouts that were found at the bank, and the lines of the statement that say so."""
-    await transaction.connection.execute(_DEPOSITED, payout_ids, transaction.now)
+async def deposited(
+    transaction: Transaction, payouts: Sequence[tuple[UUID, int]], bank_line_ids: Sequence[UUID]
+) -> None:
+    """Payouts (id, amount) that were found at the bank, and the lines of the statement that say so."""
+    amounts_minor = [amount_minor for _, amount_minor in payouts]
+    await transaction.connection.execute(
+        _DEPOSITED, [payout_id for payout_id, _ in payouts], amounts_minor, transaction.now
+    )
     await transaction.connection.execute(_CLOSE_BANK_LINES, bank_line_ids)
 
 
