@@ -19,7 +19,7 @@ from bezant.commands import (
     inbox,
     listen,
     merchants,
-    reconciliation,
+    reconciliation_breaks,
     secrets,
     serve,
     simulator,
@@ -52,7 +52,7 @@ cli.add_typer(secrets.secrets, name="secrets")
 cli.command()(listen.listen)
 cli.add_typer(inbox.inbox, name="inbox")
 cli.add_typer(disputes.disputes, name="disputes")
-cli.add_typer(reconciliation.reconciliation, name="reconciliation")
+cli.add_typer(reconciliation_breaks.reconciliation, name="reconciliation")
 
 
 def _print_version(wanted: bool) -> None:

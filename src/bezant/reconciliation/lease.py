@@ -26,8 +26,8 @@ class Lease:
         self._holder: UUID | None = None
 
     @asynccontextmanager
-    async def held(self) -> AsyncIterator[None]:
-        """Hold it for the block. Raises Busy (`run_in_progress`) while another run does."""
+    async def held(self, *, is_run: bool = True) -> AsyncIterator[None]:
+        """Hold it for the block, which is a run, or what a person decides. Raises Busy (`run_in_progress`)."""
         holder, ran_at = ids.new_id(), None
         began_at = await self._take(holder)
         if began_at is None:
@@ -36,7 +36,7 @@ class Lease:
         renewing = asyncio.create_task(self._renew(holder))
         try:
             yield
-            ran_at = began_at
+            ran_at = began_at if is_run else None
         finally:
             renewing.cancel()
             self._holder = None

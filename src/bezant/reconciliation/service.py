@@ -14,6 +14,7 @@ from bezant.jobs.schedule import Job
 from bezant.psp.pulling import Pulls
 from bezant.psp.reports import Reports
 from bezant.reconciliation import store
+from bezant.reconciliation.breaks.api import BreaksApi
 from bezant.reconciliation.breaks.keep import Kept, keep
 from bezant.reconciliation.evidence import Evidence
 from bezant.reconciliation.files.csv_mappings import bank_formats
@@ -65,6 +66,7 @@ class Reconciliation:
         """What is served."""
         return (
             *self.files.routes(),
+            *BreaksApi(self._database).routes(),
             Route(
                 "POST",
                 "/reconciliation/runs",

@@ -29,7 +29,7 @@ ME: Final = By("test", "as the PSP told me on the telephone")
 async def by_hand(world: World, work: Callable[[Transaction], Awaitable[T]]) -> T:
     """Do something under the lease of runs."""
     lease = Lease(world.database)
-    async with lease.held(), lease.guarded() as transaction:
+    async with lease.held(is_run=False), lease.guarded() as transaction:
         return await work(transaction)
 
 

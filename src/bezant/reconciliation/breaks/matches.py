@@ -15,9 +15,10 @@ Ids = Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(min_length=1, ma
 
 
 class MatchByHand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Lines (`psl_`) that report operations of one payment (`jrn_`), or bank lines (`bkl_`) that payouts (`pyo_`) are.
+    """What explains what.
 
-    `write_off`: give up what the operations are more, or less, than their lines say.
+    `ours`: operations of one payment (`jrn_`), or payouts (`pyo_`). `theirs`: the lines that report them (`psl_`), or
+    the bank lines that they came as (`bkl_`). `write_off`: give up what ours are more, or less, than theirs.
     """
 
     ours: Ids

@@ -1,14 +1,17 @@
 """People work on breaks: they find them, say whose they are, and say what they know of them."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+import msgspec
+
 from bezant.audit.record import By, record
 from bezant.base import ids
-from bezant.base.db import Database, Transaction
+from bezant.base.db import Connection, Database, Transaction
 from bezant.base.errors import NotFound
-from bezant.reconciliation.breaks import store
+from bezant.reconciliation.breaks import export, store
 from bezant.reconciliation.breaks.store import Worked
 from bezant.reconciliation.breaks.views import (
     BreakDetail,
@@ -22,6 +25,7 @@ from bezant.web import Page, decode_cursor, encode_cursor
 
 _LIST: Final = "breaks"
 _CANDIDATES_MAX: Final = 10
+_EXPORTED_AT_ONCE: Final = 500
 
 
 class Work:
@@ -54,20 +58,35 @@ class Work:
     async def show(self, break_id: str) -> BreakDetail:
         """A break with its comments, with what it is about and with what could explain it. Raises NotFound."""
         async with self._database.connection() as connection:
-            row = await store.one(connection, _id(break_id))
-            if row is None:
-                raise _not_found()
-            *fields, item_ids = row
-            comments = await store.comments(connection, row[0], row[1])
-            items = [item_view(item) for item in await store.items(connection, item_ids)]
-            is_open = row[5] == "open" and bool(item_ids)
-            found = await store.candidates(connection, item_ids, _CANDIDATES_MAX if is_open else 0)
+            return await self.shown(connection, break_id)
+
+    async def shown(self, connection: Connection, break_id: str) -> BreakDetail:
+        """The same, as a transaction sees it."""
+        row = await store.one(connection, _id(break_id))
+        if row is None:
+            raise _not_found()
+        *fields, item_ids = row
+        comments = await store.comments(connection, row[0], row[1])
+        items = [item_view(item) for item in await store.items(connection, item_ids)]
+        is_open = row[5] == "open" and bool(item_ids)
+        found = await store.candidates(connection, item_ids, _CANDIDATES_MAX if is_open else 0)
         return BreakDetail(
             **break_fields(fields),
             items=items,
             candidates=[item_view(item) for item in found],
             comments=[CommentView(*comment) for comment in comments],
         )
+
+    async def export(self, wanted: BreakFilter) -> AsyncIterator[str]:
+        """The breaks as CSV, piece by piece: the first line, then as many pages as there are."""
+        yield export.header()
+        cursor: str | None = None
+        while True:
+            page = await self.page(msgspec.structs.replace(wanted, cursor=cursor, limit=_EXPORTED_AT_ONCE))
+            yield export.rows(page.data)
+            cursor = page.next_cursor
+            if cursor is None:
+                return
 
 
 async def load(transaction: Transaction, break_id: str) -> Worked:

@@ -13,8 +13,8 @@ from bezant.verify.report import Findings, Result, Rows, shown
 
 _EXECUTED: Final = frozenset({200, 409, 422})
 """Replies that come from execution. Whatever else is answered must not be kept."""
-_OF_WEBHOOKS: Final = "/webhook_"
-"""In the path of calls about webhook endpoints and deliveries, which concern no payment."""
+_OF_NO_PAYMENT: Final = ("/webhook_", "/reconciliation/")
+"""In the path of calls that concern no payment: webhook endpoints and deliveries, and the operator's own."""
 _HIDDEN: Final = b"\x00"
 """Stands for the client secret."""
 _KEY_COLUMNS: Final = ("operation", "idempotency_key", "reply_body")
@@ -30,7 +30,7 @@ async def check_replies(rows: Rows, texts: Texts) -> tuple[Result, ...]:
     async for key_id, mode, operation, key, payment_id, status, body in rows.stream(store.KEYS):
         subject = shown(KEY, key_id)
         if mode == "stored":
-            is_about_payment = _OF_WEBHOOKS not in operation
+            is_about_payment = not any(part in operation for part in _OF_NO_PAYMENT)
             fault = _fault_of_reply(status, body, payment_id, is_about_payment=is_about_payment)
             if fault:
                 findings.add(subject, fault)

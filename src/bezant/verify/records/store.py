@@ -21,7 +21,8 @@ FROM idempotency_keys AS k
 LEFT JOIN payments AS p ON p.id = k.payment_id AND p.merchant_id = k.merchant_id
 LEFT JOIN payment_attempts AS a ON a.id = k.attempt_id AND a.merchant_id = k.merchant_id
 WHERE (k.mode = 'in_flight' AND a.id IS NULL)
-    OR (p.id IS NULL AND (k.mode <> 'stored' OR k.reply_status = 200) AND k.operation NOT LIKE '%/webhook\\_%')
+    OR (p.id IS NULL AND (k.mode <> 'stored' OR k.reply_status = 200)
+        AND k.operation NOT LIKE '%/webhook\\_%' AND k.operation NOT LIKE '%/reconciliation/%')
     OR (k.mode = 'stored' AND k.reply_status = 200 AND a.status IN ('sending', 'pending', 'unknown'))
     OR a.payment_id <> k.payment_id
 """
@@ -174,7 +175,7 @@ WITHOUT_MERCHANT = " UNION ALL ".join(
         *("api_keys", "payments", "refunds", "payment_attempts", "breaks", "psp_requests", "audit_log"),
         *("ledger_journals", "ledger_entries", "ledger_balances", "idempotency_keys", "outbox_events"),
         *("webhook_endpoints", "webhook_deliveries", "webhook_tries"),
-        *("disputes", "dispute_rounds", "dispute_actions", "dispute_evidence"),
+        *("disputes", "dispute_rounds", "dispute_actions", "dispute_evidence", "break_comments"),
     )
 )
 
@@ -185,7 +186,8 @@ TEXTS = (
     ("payment_attempts", ids.ATTEMPT, ("payment_method", "psp_reference", "failure", "detail")),
     ("psp_requests", ids.REQUEST, ("path", "request", "response", "error")),
     ("outbox_events", ids.EVENT, ("data",)),
-    ("breaks", "brk", ("detail",)),
+    ("breaks", "brk", ("detail", "owner")),
+    ("break_comments", "brc", ("author", "body")),
     ("audit_log", "aud", ("actor", "subject", "reason", "detail")),
     ("webhook_endpoints", ids.WEBHOOK_ENDPOINT, ("url", "description")),
     ("webhook_tries", ids.WEBHOOK_TRY, ("error",)),

@@ -101,6 +101,7 @@ async def match_deposits(
     await book(transaction, [of_match], found)
     journals = deposit_write_off(lines[0].id, lines[0].undone, currency, difference, transaction.now)
     await post(transaction, journals)
+    await store.want_run(transaction)
     match_id = min(each.id for each in payouts)
     detail: dict[str, object] = {
         "payouts": [ids.show(ids.PAYOUT_AT_PSP, each.id) for each in payouts],

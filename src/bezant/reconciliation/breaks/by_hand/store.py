@@ -133,6 +133,7 @@ GROUP BY j.payment_id, j.merchant_id
 _RETURN_PAYOUTS = """
 UPDATE psp_payouts SET deposited_at = NULL, shared_at = NULL, shared_through = NULL WHERE id = ANY ($1::uuid[])
 """
+_WANT_RUN = "UPDATE reconciliation_lease SET wanted_at = clock_timestamp()"
 
 
 class FoundLine(msgspec.Struct, frozen=True):
@@ -253,6 +254,11 @@ async def settled_by_payouts(connection: Connection, payout_ids: Sequence[UUID])
 async def return_payouts(transaction: Transaction, payout_ids: Sequence[UUID]) -> None:
     """These payouts are on their way again."""
     await transaction.connection.execute(_RETURN_PAYOUTS, payout_ids)
+
+
+async def want_run(transaction: Transaction) -> None:
+    """Have a run carry on from what a person has decided."""
+    await transaction.connection.execute(_WANT_RUN)
 
 
 def _journal(row: Row, at: datetime) -> Journal:

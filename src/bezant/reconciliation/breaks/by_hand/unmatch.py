@@ -55,6 +55,7 @@ async def unmatch(transaction: Transaction, item_id: UUID, by: By) -> Undone:
         await _unmatch_lines(transaction, rows)
     else:
         await _unmatch_deposit(transaction, rows)
+    await store.want_run(transaction)
     match_id, items = rows[0].match_id, tuple(row.item_id for row in rows)
     detail = {"rule": rows[0].rule, "items": [str(item) for item in items]}
     await record(transaction, by, "unmatch_by_hand", ids.show(ids.MATCH, match_id), rows[0].merchant_id, detail)
