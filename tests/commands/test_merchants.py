@@ -51,6 +51,20 @@ def test_key_with_one_scope_is_listed_without_itself(platform: Platform):
     assert "revoked" in told(platform, "key", "list", *named)
 
 
+def test_the_operator_has_keys_of_its_own_that_no_merchant_can_have(platform: Platform):
+    shop = platform.merchant()
+    made = json.loads(told(platform, "key", "create", "--merchant", "operator", "--json"))
+    assert shop.get("/reconciliation/files", bearer=made["key"]).status == 200
+    assert shop.get("/reconciliation/files").code == "forbidden"
+    assert shop.create(bearer=made["key"]).code == "forbidden"
+    assert "reconciliation:write" in told(platform, "key", "list", "--merchant", "operator")
+    wanted = ("--merchant", shop.merchant_id, "--scope", "reconciliation:read")
+    with bezant("key", "create", *wanted, env=platform.env) as process:
+        assert process.wait(60) == 1
+        assert "Unknown scope reconciliation:read" in process.output()
+    told(platform, "key", "revoke", "--merchant", "operator", made["key_id"])
+
+
 @pytest.mark.parametrize("command", ["suspend", "close", "activate"])
 def test_merchant_that_does_not_exist(command: str, platform: Platform):
     with bezant("merchant", command, "--merchant", f"mer_{'0' * 32}", env=platform.env) as process:

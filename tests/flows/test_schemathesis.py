@@ -1,10 +1,11 @@
 """The API against its own OpenAPI document: whatever is sent, what comes back is documented.
 
 For each operation Schemathesis makes requests that fit the document and requests that do not, with a secret key, a
-publishable key and none. No 5xx, no undocumented status or content type, no body outside its schema; what the document
-forbids is refused.
+publishable key, a key of the operator's and none. No 5xx, no undocumented status or content type, no body outside its
+schema; what the document forbids is refused.
 """
 
+import json
 from collections.abc import Callable
 from typing import Any, Final
 from uuid import uuid4
@@ -27,7 +28,7 @@ CHECKS: Final[tuple[Any, ...]] = (
     OPENAPI.response_headers_conformance,
     OPENAPI.response_schema_conformance,
 )
-EXAMPLES: Final = {"secret": 30, "publishable": 6, "none": 3}
+EXAMPLES: Final = {"secret": 30, "publishable": 6, "operator": 20, "none": 3}
 """Requests per operation and mode."""
 
 NOTHING_THERE: Final = {
@@ -37,6 +38,9 @@ NOTHING_THERE: Final = {
     "POST /api/v1/disputes/{dispute_id}/submit",
 }
 """Calls about what no test here leaves behind: stuck attempts, webhooks of PSPs, evidence that is ready."""
+
+OPERATORS: Final = f"{API}/reconciliation/"
+"""Calls below this are the operator's alone."""
 
 ENDPOINT_URL: Final = "http://127.0.0.1:9/hook"
 
@@ -59,7 +63,9 @@ class Caller:
     def __init__(self, platform: Platform, key: str) -> None:
         shop = platform.merchant()
         self.url = platform.apis[0].url
-        bearer = {"secret": shop.secret_key, "publishable": shop.publishable_key, "none": None}[key]
+        self.is_operator = key == "operator"
+        bearers = {"secret": shop.secret_key, "publishable": shop.publishable_key, "none": None}
+        bearer = platform.operator_key() if self.is_operator else bearers[key]
         self.headers = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
         self.shop = shop
         self.calls = 0
@@ -67,6 +73,8 @@ class Caller:
 
     def known(self) -> dict[str, str]:
         """Ids of things that are there: in turn a payment to refund, to capture and to confirm."""
+        if self.is_operator:
+            return self.known_to_operator()
         turn = self.calls // 2 % 3
         strategy = "automatic" if turn == 0 else "manual"
         payment = self.shop.create(capture_strategy=strategy, confirm=turn < 2).json
@@ -83,6 +91,19 @@ class Caller:
             **self.known_webhooks(),
             "dispute_id": self.known_dispute(),
         }
+
+    def known_to_operator(self) -> dict[str, str]:
+        """A file that is there, or is refused, which is as good, and an account at a bank."""
+        sent = f"{self.url}{API}/reconciliation/files?source=psp&psp=simulator&name=a.csv"
+        file = request(sent, "POST", f"a file {self.calls}".encode(), self.headers).json
+        account = {"name": f"bank-{self.calls}", "identification": f"DE{self.calls}", "reason": "for the tests"}
+        request(
+            f"{self.url}{API}/reconciliation/bank_accounts",
+            "POST",
+            json.dumps(account).encode(),
+            self.headers | {"Content-Type": "application/json"},
+        )
+        return {"file_id": file["file_id"], "file": file["file_id"], "name": account["name"], "source": "bank"}
 
     def known_dispute(self) -> str:
         """One that waits for an answer: opened where there is none."""
@@ -125,6 +146,8 @@ class Caller:
     def fill(self, body: Any, known: dict[str, str]) -> None:
         if not isinstance(body, dict):
             return
+        if "identification" in body:
+            body.update(name=f"other-{self.calls}", identification=f"FR{self.calls}", currency="EUR")
         if "client_secret" in body:
             body["client_secret"] = known["client_secret"]
         if "url" in body:
@@ -143,11 +166,13 @@ class Caller:
 
 
 @pytest.mark.parametrize("mode", [POSITIVE, NEGATIVE], ids=["fits", "does not fit"])
-@pytest.mark.parametrize("key", ["secret", "publishable", "none"])
+@pytest.mark.parametrize("key", ["secret", "publishable", "operator", "none"])
 def test_answers_are_as_documented(platform: Platform, schema: Any, key: str, mode: Any) -> None:
     caller = Caller(platform, key)
     operations = [result.ok() for result in schema.get_all_operations()]
     assert len(operations) >= 15
+    if key == "operator":
+        operations = [each for each in operations if each.full_path.startswith(OPERATORS)]
     for operation in operations:
         exercise(operation, mode, caller.positive if mode is POSITIVE else caller.negative, EXAMPLES[key])
     every = set[int]().union(*caller.statuses.values())
@@ -155,7 +180,13 @@ def test_answers_are_as_documented(platform: Platform, schema: Any, key: str, mo
         assert every <= {400, 401}, caller.statuses
     if key == "secret" and mode is POSITIVE:
         poor = {label: found for label, found in caller.statuses.items() if not found & {200, 202}}
-        assert set(poor) <= NOTHING_THERE, poor
+        operators = {label for label in poor if OPERATORS in label}
+        assert all(poor[label] <= {400, 403, 413, 415, 422} for label in operators), poor
+        assert set(poor) - operators <= NOTHING_THERE, poor
+    if key == "operator" and mode is POSITIVE:
+        poor = {label: found for label, found in caller.statuses.items() if not found & {200, 201, 202}}
+        of_files = {label for label in poor if "/files" in label or "/bank_accounts" in label or "quarantined" in label}
+        assert not of_files, poor
 
 
 def replace_known(values: dict[str, Any] | None, known: dict[str, str]) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from bezant.app import REPORTS
 from bezant.banks.contract import StatementEntry, StatementHead
 from bezant.banks.formats import FORMATS
 from bezant.base.file_faults import BadLine, FileRefused
-from bezant.commands.reconciliation import REPORTS
 from bezant.psp.reports import ReportLine
 from bezant.reconciliation.files.bank_lines import normalised
 from bezant.reconciliation.files.csv_mappings import bank_formats

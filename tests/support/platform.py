@@ -222,6 +222,10 @@ class Platform:
         made = self.with_services(lambda s: s.merchants.create("A shop", currency, "simulator", **terms))
         return Merchant(self, made.merchant_id, made.secret_key, made.publishable_key)
 
+    def operator_key(self) -> str:
+        """A new key of the operator's own."""
+        return self.with_services(lambda s: s.merchants.create_key("operator", "secret", (), None)).key
+
     def with_services(self, work: Callable[[Services], Coroutine[Any, Any, T]]) -> T:
         """Run `work` in this process on services of its own, as a command of the operator would."""
 

@@ -22,6 +22,7 @@ keys = typer.Typer(help="API keys: shown once, stored hashed.", no_args_is_help=
 
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 Merchant = Annotated[str, typer.Option(help="The merchant, mer_...")]
+KeyOwner = Annotated[str, typer.Option("--merchant", help="The merchant, mer_..., or `operator` for a key of our own.")]
 RatePerS = Annotated[int | None, typer.Option(min=1, help="Requests per second that the key may send.")]
 
 
@@ -66,7 +67,7 @@ def close_merchant(merchant: Merchant) -> None:
 
 @keys.command("create")
 def create_key(
-    merchant: Merchant,
+    merchant: KeyOwner,
     kind: Annotated[KeyKind, typer.Option(help="secret: for a backend; publishable: for browsers.")] = KeyKind.SECRET,
     scope: Annotated[list[str] | None, typer.Option(help="What it may do; repeatable. Default: all.")] = None,
     rate_per_s: RatePerS = None,
@@ -77,7 +78,7 @@ def create_key(
 
 
 @keys.command("list")
-def list_keys(merchant: Merchant, json: Json = False) -> None:
+def list_keys(merchant: KeyOwner, json: Json = False) -> None:
     """List a merchant's keys, without the keys themselves."""
     found = _with_merchants(lambda service: service.keys(merchant))
     if json:
@@ -95,7 +96,7 @@ def list_keys(merchant: Merchant, json: Json = False) -> None:
 
 
 @keys.command("revoke")
-def revoke_key(merchant: Merchant, key: Annotated[str, typer.Argument(help="The key's id, key_...")]) -> None:
+def revoke_key(merchant: KeyOwner, key: Annotated[str, typer.Argument(help="The key's id, key_...")]) -> None:
     """Revoke a key: it moves nothing from now on."""
     _with_merchants(lambda service: service.revoke(merchant, key))
     typer.echo(f"revoked {key}")

@@ -7,7 +7,7 @@ import asyncio
 import math
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
@@ -18,13 +18,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Column, Table
 
-from bezant.app import CONNECTORS
+from bezant.app import REPORTS
 from bezant.base.config import Settings
 from bezant.base.db import Database
 from bezant.base.errors import OperatorError
 from bezant.commands.start import actor, current_database, load_settings, run_on
-from bezant.connectors import adyen, paypal
-from bezant.psp.reports import Reports
 from bezant.reconciliation.files.bank_accounts import AddBankAccount, BankAccountView
 from bezant.reconciliation.files.csv_mappings import bank_formats
 from bezant.reconciliation.files.receive import PART_BYTES
@@ -40,13 +38,6 @@ from bezant.reconciliation.files.service import MIB, ReportFiles
 from bezant.reconciliation.files.states import FileState, ReportFile
 
 T = TypeVar("T")
-
-REPORTS: Final[Mapping[str, Reports]] = {
-    **{each.manifest.name: each.reports for each in CONNECTORS if each.reports is not None},
-    adyen.NAME: adyen.REPORTS,
-    paypal.NAME: paypal.REPORTS,
-}
-"""How the reports of each PSP are read."""
 
 _PIECE_BYTES: Final = 1 << 18
 _CONNECTIONS_MAX: Final = 3
