@@ -9,12 +9,13 @@ import msgspec
 from bezant.base.config import Settings
 from bezant.base.db import Database
 from bezant.base.errors import Busy
-from bezant.inbox.contract import Handlers
+from bezant.inbox.contract import AskPsp, Handlers
 from bezant.jobs.schedule import Job
 from bezant.psp.pulling import Pulls
 from bezant.psp.reports import Reports
 from bezant.reconciliation import store
 from bezant.reconciliation.breaks.api import BreaksApi
+from bezant.reconciliation.breaks.heal.heal import Heal
 from bezant.reconciliation.breaks.keep import Kept, keep
 from bezant.reconciliation.evidence import Evidence
 from bezant.reconciliation.files.csv_mappings import bank_formats
@@ -25,6 +26,9 @@ from bezant.web import Call, Reply, Route, json_reply
 
 LOOKS_EVERY_S: Final = 1.0
 """How often a process looks whether there is a reason to run."""
+
+HEALS_EVERY_S: Final = 60.0
+"""How often a process looks for operations that no report names."""
 
 
 class RunView(msgspec.Struct, frozen=True):
@@ -43,8 +47,10 @@ class Reconciliation:
         settings: Settings,
         reports: Mapping[str, Reports],
         pulls: Pulls | None = None,
+        ask: AskPsp | None = None,
     ) -> None:
         self._database = database
+        self._heal = None if ask is None else Heal(database, handlers, ask)
         self._run = Run(database, Evidence(database, handlers), terms_of(settings), fees_of(settings))
         self._every = timedelta(seconds=settings.reconciliation_interval_s)
         self.files = ReportFiles(
@@ -88,7 +94,8 @@ class Reconciliation:
 
     def jobs(self) -> Sequence[Job]:
         """What runs in the background."""
-        return (*self.files.jobs(), Job("reconciliation.run", self._run_if_due, every_s=LOOKS_EVERY_S))
+        heal = () if self._heal is None else (Job("reconciliation.heal", self._heal, every_s=HEALS_EVERY_S),)
+        return (*self.files.jobs(), Job("reconciliation.run", self._run_if_due, every_s=LOOKS_EVERY_S), *heal)
 
     async def _run_if_due(self) -> int:
         async with self._database.connection() as connection:

@@ -52,9 +52,12 @@ def break_id(kind: str, item_id: UUID, payment_id: UUID | None) -> UUID:
 
 
 def end_of(standing: Standing, *, is_found: bool, is_found_otherwise: bool) -> Resolution | None:
-    """How a break ends by itself after a run; None where it stands."""
+    """How a break ends by itself after a run; None where it stands.
+
+    A contradiction that a PSP was asked about stands, whatever a run that asks nobody says of the same thing.
+    """
     if is_found:
         return None
-    if is_found_otherwise:
+    if is_found_otherwise and standing.kind != BreakKind.CONTRADICTION:
         return Resolution.SUPERSEDED
     return Resolution.EXPLAINED if standing.is_explained and standing.kind not in _OF_EXPLAINED else None
