@@ -123,7 +123,8 @@ async def test_events_that_name_it_are_tried_again_before_the_psp_is_asked(datab
             for name in (sale.name, "ch_other"):
                 await transaction.connection.execute(
                     "INSERT INTO inbox_events (id, psp, event_id, type, body, status, reason, occurred_at, "
-                    "received_at, settled_at) VALUES ($1, 'simulator', $2, 'charge', $3, 'aside', 'x', now(), now(), now())",
+                    "received_at, settled_at) "
+                    "VALUES ($1, 'simulator', $2, 'charge', $3, 'aside', 'x', now(), now(), now())",
                     ids.new_id(),
                     f"evt_{name}",
                     f'{{"charge": "{name}"}}'.encode(),
