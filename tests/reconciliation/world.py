@@ -200,13 +200,22 @@ class World:
 
     async def run(self) -> RunResult:
         """One run, once no other test holds back what the ledger says."""
-        async with asyncio.timeout(120), self.database.connection() as connection:
-            while await connection.fetchval(
-                "SELECT coalesce(max(tx), 0) >= pg_snapshot_xmin(pg_current_snapshot())::text::bigint "
-                "FROM ledger_journals"
+        await self.can_collect()
+        return await Run(self.database, Evidence(self.database, self.handlers), self.terms)()
+
+    async def can_collect(self) -> None:
+        """Wait until every journal lies behind the horizon."""
+        async with asyncio.timeout(120):
+            while await self.sql(
+                "SELECT true FROM ledger_journals "
+                "HAVING max(tx) >= pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
             ):
                 await asyncio.sleep(0.05)
-        return await Run(self.database, Evidence(self.database, self.handlers), self.terms)()
+
+    async def sql(self, statement: str, *parameters: object) -> list[Any]:
+        """What a statement gives."""
+        async with self.database.connection() as connection:
+            return await connection.fetch(statement, *parameters)
 
     async def book(self, merchant_id: UUID = OPERATOR, currency: str = "USD") -> dict[str, int]:
         """The balances of a merchant that are not zero, each on its account's own side."""

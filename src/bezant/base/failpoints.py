@@ -44,6 +44,8 @@ POINTS = frozenset(
         "load.after_taking_back",
         "load.before_loaded",
         "load.after_loaded",
+        "settle.before_commit",
+        "settle.after_commit",
         "webhooks.after_claim",
         "webhooks.after_send",
         "webhooks.before_commit",
