@@ -48,8 +48,8 @@ def type_of(content: bytes) -> str:
 
 def safe_name(name: str, content_type: str) -> str:
     """A name under which it can lie in any folder: plain characters, no path, the ending of its type."""
-    stem = name.replace("\\", "/").rpartition("/")[2].rpartition(".")[0] or name
-    plain = _UNSAFE.sub("_", stem.replace("/", "_")).strip(". ")[:_NAME_MAX]
+    last = name.replace("\\", "/").rpartition("/")[2]
+    plain = _UNSAFE.sub("_", last.rpartition(".")[0] or last).strip(". ")[:_NAME_MAX]
     return (plain or "document") + SUFFIXES[content_type]
 
 
