@@ -54,9 +54,21 @@ def test_the_likeness_of_a_name(reported: str, known: str, expected: int | None)
 
 
 def test_a_name_of_a_kind_that_a_record_has_but_unlike_denies_it():
-    assert relation(["ch_ffeeddccbbaa"], ["ch_1a2b3c4d5e6f", "att_1"]) == (None, 1)
-    assert relation(["txn_ffeeddccbbaa"], ["ch_1a2b3c4d5e6f"]) == (None, 0)
-    assert relation(["ch_1a2b3c4d5e6", "att_zzzzzzzzzzzz"], ["ch_1a2b3c4d5e6f", "att_aaaaaaaaaaaa"]) == (1, 1)
+    assert relation(["ch_ffeeddccbbaa"], ["ch_1a2b3c4d5e6f", "att_1"]) == (None, 0, 1)
+    assert relation(["txn_ffeeddccbbaa"], ["ch_1a2b3c4d5e6f"]) == (None, 0, 0)
+    assert relation(["ch_1a2b3c4d5e6", "att_zzzzzzzzzzzz"], ["ch_1a2b3c4d5e6f", "att_aaaaaaaaaaaa"]) == (1, 1, 1)
+
+
+def test_names_that_are_alike_are_counted_by_the_names_that_they_meet():
+    known = ["ch_1a2b3c4d5e6f", "att_aaaaaaaaaaaa"]
+    assert relation(["ch_1a2b3c4d5e6", "att_aaaaaaaaaaa"], known) == (1, 2, 0)
+    assert relation(["ch_1a2b3c4d5e6", "ch_1a2b3c4d5e66f"], known) == (1, 1, 0)
+
+
+def test_names_that_differ_by_the_same_number_are_counted_once():
+    known = ["ch-1000123", "att-1000323"]
+    assert relation(["ch-1000124", "att-1000324"], known) == (1, 1, 0)
+    assert relation(["ch-1000124", "att-1000823"], known) == (1, 2, 0)
 
 
 def test_the_kind_of_a_name_is_its_prefix():

@@ -214,6 +214,11 @@ def test_parts_with_a_mistyped_name_are_still_parts():
     assert matched(operations, [line("1", 300, names=[ATT_A]), line("2", 200, names=[mistyped])]) == {("A", "1+2")}
 
 
+def test_one_line_is_not_two_parts_of_an_operation():
+    operations = [operation("A", 200, names=[ATT_A])]
+    assert matched(operations, [line("1", 100, names=[ATT_A], payment="another")]) == set()
+
+
 def test_where_names_lie_close_together_a_slip_needs_an_amount_of_its_own():
     numbered = [operation(f"{n}", 500 + n % 2, names=[f"order-{n}"]) for n in range(100_000, 100_030)]
     lines = [line(f"line {n}", 500 + n % 2, names=[f"order-{n}"]) for n in range(100_000, 100_028)]
@@ -221,6 +226,24 @@ def test_where_names_lie_close_together_a_slip_needs_an_amount_of_its_own():
     mistyped = line("mistyped", 777, names=["order-1000030"])
     assert ("lone", "mistyped") in matched([*numbered, lone], [*lines, mistyped])
     assert len(matched(numbered, [*lines, line("mistyped", 500, names=["order-1000028"])])) == len(lines)
+
+
+def test_where_names_lie_close_together_two_slips_that_lead_to_one_operation_are_enough():
+    numbered = [operation(f"{n}", 500, names=[f"att-{n}", f"ch-{n + 400}"]) for n in range(100_000, 100_030)]
+    lines = [line(f"line {n}", 500, names=[f"att-{n}", f"ch-{n + 400}"]) for n in range(100_000, 100_028)]
+    next_of_another = line("another's", 500, names=["att-100039", "ch-100439"])
+    assert ("100029", "another's") not in matched(numbered, [*lines, next_of_another])
+    mistyped = line("mistyped", 500, names=["att-1000299", "ch-1004299"])
+    assert ("100029", "mistyped") in matched(numbered, [*lines, mistyped])
+
+
+def test_where_names_lie_close_together_an_exact_name_may_be_anothers_mistyped():
+    numbered = [operation(f"{n}", 500, names=[f"att-{n}", f"ch-{n + 400}"]) for n in range(100_000, 100_030)]
+    lines = [line(f"line {n}", 500, names=[f"att-{n}", f"ch-{n + 400}"]) for n in range(100_000, 100_028)]
+    doubtful = line("doubtful", 500, names=["att-100028", "ch-777777"])
+    explained = match_operations(numbered, [*lines, doubtful], TERMS)
+    assert len(explained.matches) == len(lines)
+    assert notes(explained) == {(BreakKind.CONTRADICTION, ("100028",), ("doubtful",))}
 
 
 def test_a_line_with_a_name_that_is_not_known_is_not_matched_by_amount():
@@ -250,7 +273,7 @@ def test_the_same_amounts_on_the_same_day_without_names_are_ambiguous_with_their
 
 def test_the_same_amounts_without_names_are_told_apart_by_the_moment():
     operations = [operation("A", 500), operation("B", 500, hours=3)]
-    assert matched(operations, [line("1", 500, hours=3.01), line("2", 500, hours=0.01)]) == {("A", "2"), ("B", "1")}
+    assert matched(operations, [line("1", 500, hours=3.01), line("2", 500, hours=-0.01)]) == {("A", "2"), ("B", "1")}
 
 
 def test_what_one_line_leaves_over_another_may_explain():
@@ -265,15 +288,27 @@ def test_more_candidates_than_are_weighed_are_reported_not_guessed():
     assert explained.ambiguous[0].theirs == ("1",)
 
 
-def test_like_captures_of_one_payment_are_explained_in_the_order_in_which_they_happened():
+def test_like_captures_of_one_payment_are_told_apart_by_the_moment_or_not_at_all():
     operations = [operation("A", 500, payment="P"), operation("B", 500, payment="P", hours=5)]
-    lines = [line("1", 500, payment="P", hours=40), line("2", 500, payment="P", hours=30)]
+    lines = [line("1", 500, payment="P", hours=5), line("2", 500, payment="P", hours=0)]
     assert matched(operations, lines) == {("A", "2"), ("B", "1")}
+    lines = [line("1", 500, payment="P", hours=40), line("2", 500, payment="P", hours=30)]
+    explained = match_operations(operations, lines, TERMS)
+    assert not explained.matches
+    assert [(one.ours, one.theirs) for one in explained.ambiguous] == [(("A", "B"), ("1", "2"))]
 
 
-def test_like_captures_whose_order_is_not_told_are_explained_as_one_group():
-    operations = [operation("A", 500, payment="P"), operation("B", 500, payment="P")]
-    assert matched(operations, [line("1", 500, payment="P"), line("2", 500, payment="P")]) == {("A+B", "1+2")}
+def test_a_line_of_a_day_only_is_of_no_moment():
+    midnight = [operation("A", 500, hours=12), operation("B", 500, hours=20)]
+    assert matched(midnight, [line("1", 500, hours=12)]) == set()
+    assert matched(midnight, [line("1", 500, hours=20)]) == {("B", "1")}
+
+
+def test_exchanged_names_are_told_apart_by_the_moment():
+    operations = [operation("A", 500, names=[ATT_A]), operation("B", 700, names=[ATT_B], hours=5)]
+    operations.append(operation("C", 700, names=[ATT_C], hours=9))
+    lines = [line("1", 700, names=[ATT_A], hours=9), line("2", 500, names=[ATT_C], hours=0)]
+    assert matched(operations, lines) == {("A", "2"), ("C", "1")}
 
 
 def test_one_line_for_either_of_two_like_captures_is_ambiguous():

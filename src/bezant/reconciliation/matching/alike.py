@@ -1,23 +1,26 @@
 """Explanations of lines whose names lead nowhere: by names that are alike, or by amount and date alone.
 
-A name that is alike says little where names lie close together: if another known name is one slip away from what was
-reported, the name must be one slip off and no other operation of the window may have that kind, currency and amount.
+Where names lie close together (`crowds`) one name that is alike is enough only if it is one slip off and the amount one
+of its own; else it takes two, and none that denies it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from bezant.reconciliation.matching.choose import Option
-from bezant.reconciliation.matching.known import Key, Records, amount_of, in_window, key_of, moment_cost
-from bezant.reconciliation.matching.model import Line, Operation
+from bezant.reconciliation.matching.crowds import Crowds, operations_by_key
+from bezant.reconciliation.matching.known import Key, Records, amount_of, in_window, key_of, moment_cost, names_of
 from bezant.reconciliation.matching.named import EACH_MORE
-from bezant.reconciliation.matching.names import likeness, one_slip_away, relation, slips_max
+from bezant.reconciliation.matching.names import Relation, one_slip_away, relation
 
 EACH_SLIP: Final = 30
 DENIAL: Final = 40
 CROWDED: Final = 50
 NO_NAME: Final = 200
+
+ENOUGH_ALIKE: Final = 2
+"""So many names that are alike are not so by chance, however close together names lie."""
 
 
 class Claimed(NamedTuple):
@@ -38,13 +41,13 @@ class Searched(NamedTuple):
 
 def searched_options(records: Records, lines: Sequence[int]) -> Searched:
     """Explanations of `lines`, whose names lead to nothing that they fit."""
-    alike: list[tuple[Claimed, int, int]] = []
+    alike: list[tuple[Claimed, Relation]] = []
     nameless: list[Option] = []
     for claimed in _claimed(records, lines):
         line, operation = records.lines[claimed.said], records.operations[claimed.operation]
         related = relation(line.names + line.payment_names, operation.names + operation.payment_names)
         if related.slips is not None:
-            alike.append((claimed, related.slips, related.denials))
+            alike.append((claimed, related))
         elif not related.denials and len(claimed.lines) == 1 and not records.hits[claimed.said]:
             terms = records.terms
             if in_window(line, operation, terms.window_days_before, terms.window_days_after):
@@ -72,17 +75,6 @@ def _claimed(records: Records, lines: Sequence[int]) -> Iterator[Claimed]:
     yield from _completing(records, wanted)
 
 
-def operations_by_key(records: Records, keys: Iterable[Key], *, only_open: bool) -> dict[Key, list[int]]:
-    """Operations of each kind, currency and amount that is asked for."""
-    buckets: dict[Key, list[int]] = {key: [] for key in keys}
-    for n, operation in enumerate(records.operations):
-        if not (only_open and records.done[n]):
-            bucket = buckets.get((operation.kind, operation.currency, operation.amount_minor))
-            if bucket is not None:
-                bucket.append(n)
-    return buckets
-
-
 def _pairs(records: Records, claims: list[tuple[int, ...]], bucket: list[int]) -> Iterator[Claimed]:
     terms = records.terms
     if len(claims) * len(bucket) <= terms.budget:
@@ -101,13 +93,13 @@ def _pairs_of_many(records: Records, claims: list[tuple[int, ...]], bucket: list
     terms = records.terms
     of_name: defaultdict[str, list[int]] = defaultdict(list)
     for n in bucket:
-        for name in _names(records.operations[n]):
+        for name in names_of(records.operations[n]):
             of_name[name].append(n)
-    near = one_slip_away({name for claim in claims for name in _names(records.lines[claim[0]])}, of_name)
+    near = one_slip_away({name for claim in claims for name in names_of(records.lines[claim[0]])}, of_name)
     for claim in claims:
         line = records.lines[claim[0]]
-        if _names(line):
-            found = sorted({n for name in _names(line) for other in near.get(name, ()) for n in of_name[other]})
+        if names_of(line):
+            found = sorted({n for name in names_of(line) for other in near.get(name, ()) for n in of_name[other]})
         else:
             found = bucket[: terms.component_max + 1]
         for n in found:
@@ -130,48 +122,25 @@ def _completing(records: Records, wanted: dict[Key, list[tuple[int, ...]]]) -> I
         lacks = said.amount_minor - sum(amount_of(records.lines[n])[1] for n in exact)
         for claim in wanted.get((said.kind, said.currency, lacks), ()):
             line = records.lines[claim[0]]
-            if len(claim) == 1 and in_window(line, said, terms.window_days_before, terms.late_days_after):
+            if (
+                len(claim) == 1
+                and claim[0] not in exact
+                and in_window(line, said, terms.window_days_before, terms.late_days_after)
+            ):
                 yield Claimed(operation, (*exact, *claim), claim[0])
 
 
-def _plausible(records: Records, alike: list[tuple[Claimed, int, int]]) -> Iterator[Option]:
+def _plausible(records: Records, alike: list[tuple[Claimed, Relation]]) -> Iterator[Option]:
     """Options of those claims whose likeness means something."""
-    said = {name for claimed, _, _ in alike for name in _names(records.lines[claimed.said]) if slips_max(name)}
-    near = one_slip_away(said, (name for operation in records.operations for name in _names(operation)))
-    keys = {key_of_operation(records.operations[claimed.operation]) for claimed, _, _ in alike}
-    rivals = operations_by_key(records, keys, only_open=False) if near else {}
-    for claimed, slips, denials in alike:
+    crowds = Crowds(records, [(claimed.said, claimed.operation) for claimed, _ in alike])
+    for claimed, related in alike:
         line, operation = records.lines[claimed.said], records.operations[claimed.operation]
-        cost = EACH_SLIP * slips + DENIAL * denials + moment_cost(line, operation)
-        if _is_crowded(line, operation, near):
-            if slips > 1 or _has_rival(records, line, claimed.operation, rivals[key_of_operation(operation)]):
+        slips = related.slips or 0
+        cost = EACH_SLIP * slips + DENIAL * related.denials + moment_cost(line, operation)
+        if crowds.is_crowded(claimed.said, claimed.operation):
+            alone = slips == 1 and not crowds.has_rival(claimed.said, claimed.operation)
+            if not alone and (related.alike < ENOUGH_ALIKE or related.denials):
                 continue
             cost += CROWDED
         cost += EACH_MORE * (len(claimed.lines) - 1)
         yield Option((claimed.operation,), tuple(sorted(claimed.lines)), cost, "alike name")
-
-
-def _is_crowded(line: Line, operation: Operation, near: dict[str, set[str]]) -> bool:
-    known = _names(operation)
-    return any(
-        near.get(name, set()).difference(known)
-        for name in _names(line)
-        if any(likeness(name, other) is not None for other in known)
-    )
-
-
-def _has_rival(records: Records, line: Line, operation: int, rivals: Iterable[int]) -> bool:
-    terms = records.terms
-    return any(
-        n != operation and in_window(line, records.operations[n], terms.window_days_before, terms.late_days_after)
-        for n in rivals
-    )
-
-
-def key_of_operation(operation: Operation) -> Key:
-    """What a line that fits the operation exactly has in common with it."""
-    return operation.kind, operation.currency, operation.amount_minor
-
-
-def _names(record: Line | Operation) -> tuple[str, ...]:
-    return record.names + record.payment_names

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from bezant.reconciliation.matching.model import Line, Match, Operation
+from bezant.reconciliation.matching.names import kind_of
 
 _FREE = -1
 _ASKED_TWICE = -2
@@ -32,7 +33,7 @@ def match_exactly(operations: Sequence[Operation], lines: Sequence[Line]) -> Exa
         found = get(names[0], _NOWHERE) if names else _NOWHERE
         if found < 0 or (len(names) > 1 and names != operations[found].names):
             found = _lead(names, get)
-            if found < 0:
+            if found < 0 or _is_denied(names, operations[found].names):
                 continue
         operation = operations[found]
         if line.kind is not operation.kind:
@@ -64,6 +65,12 @@ def _lead(names: tuple[str, ...], get: Callable[[str, int], int]) -> int:
     """The one operation that names lead to; below zero where they lead to none or to several."""
     leads = {lead for name in names if (lead := get(name, _NOWHERE)) != _NOWHERE}
     return leads.pop() if len(leads) == 1 else _NOWHERE
+
+
+def _is_denied(names: tuple[str, ...], known: tuple[str, ...]) -> bool:
+    """Whether a name is of a kind that the operation has a name of, and is another."""
+    others = [name for name in names if name not in known]
+    return bool(others) and not {kind_of(name) for name in others}.isdisjoint([kind_of(name) for name in known])
 
 
 def _share(of_payment: tuple[str, ...], operation: Operation) -> bool:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Final, NamedTuple
 
 from bezant.psp.reports import LineKind
@@ -17,8 +17,10 @@ OF_OPERATIONS: Final = frozenset(
 Key = tuple[LineKind, str, int]
 """Kind, currency and amount."""
 
-MOMENT: Final = timedelta(minutes=5)
+MOMENT: Final = timedelta(minutes=1)
 """An operation and its line are of one moment within this time."""
+
+_MIDNIGHT: Final = time()
 
 
 class Hit(NamedTuple):
@@ -48,6 +50,7 @@ class Records:
         self.lines_done = lines_done
         self.terms = terms
         self.hits: dict[int, tuple[Hit, ...]] = {}
+        self._leading: set[str] = set()
         self.of_payment: defaultdict[Id, list[int]] = defaultdict(list)
         self._look_up([n for n in range(len(lines)) if not lines_done[n] and lines[n].kind in OF_OPERATIONS])
 
@@ -74,6 +77,7 @@ class Records:
             if not unknown(operation.payment_names):
                 for name in wanted.intersection(operation.payment_names):
                     payments[name].add(operation.payment)
+        self._leading = owners.keys() | payments.keys()
         for n in positions:
             self.hits[n] = self._hits(self.lines[n], owners, payments)
         touched = {payment for hits in self.hits.values() for hit in hits for payment in hit.payments}
@@ -92,6 +96,12 @@ class Records:
                 hits.append(Hit(of_kind, of))
         return tuple(hits)
 
+    def is_denied(self, line: int, operation: int) -> bool:
+        """Whether a name that leads nowhere is of a kind that the operation has a name of, and not like it."""
+        known = names_of(self.operations[operation])
+        astray = [name for name in names_of(self.lines[line]) if name not in known and name not in self._leading]
+        return bool(astray) and relation(astray, known).denials > 0
+
     def names_cost(self, line: int, operation: int) -> int | None:
         """What it costs to read the exact names of `line` as those of `operation`; None where none leads there."""
         payment = self.operations[operation].payment
@@ -104,19 +114,28 @@ class Records:
             else:
                 denials += 1
                 of_payment += payment in hit.payments
-        if own:
-            return 40 * denials
-        if not of_payment:
+        if not (own or of_payment):
             return None
         said, known = self.lines[line], self.operations[operation]
-        related = relation(said.names, known.names)
-        unlike = 3 * related.slips if related.slips is not None else 10 * bool(related.denials)
-        return 20 + 40 * denials + unlike + moment_cost(said, known)
+        related = relation([name for name in said.names if name not in known.names], known.names)
+        unlike = 10 if related.denials else 3 * (related.slips or 0)
+        return 40 * denials + unlike + (0 if own else 20 + moment_cost(said, known))
 
 
 def moment_cost(line: Line, operation: Operation) -> int:
-    """10 where the line is of another moment than the operation."""
-    return 10 * (abs(line.occurred_at - operation.booked_at) > MOMENT)
+    """10 where the line is of another moment than the operation, or of a day only."""
+    of_a_day = line.occurred_at.time() == _MIDNIGHT
+    return 10 * (of_a_day or abs(line.occurred_at - operation.booked_at) > MOMENT)
+
+
+def names_of(record: Line | Operation) -> tuple[str, ...]:
+    """Its own names and those of its payment."""
+    return record.names + record.payment_names
+
+
+def key_of_operation(operation: Operation) -> Key:
+    """What a line that fits the operation exactly has in common with it."""
+    return operation.kind, operation.currency, operation.amount_minor
 
 
 def amount_of(line: Line) -> tuple[str, int]:

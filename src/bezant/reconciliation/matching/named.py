@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from bezant.psp.reports import LineKind
 from bezant.reconciliation.matching.choose import Option
+from bezant.reconciliation.matching.crowds import Crowds
 from bezant.reconciliation.matching.groups import Members, balanced
 from bezant.reconciliation.matching.known import (
     Records,
@@ -14,6 +15,7 @@ from bezant.reconciliation.matching.known import (
     fits,
     in_window,
     is_exchanged,
+    moment_cost,
 )
 from bezant.reconciliation.matching.model import Id
 
@@ -34,7 +36,7 @@ class Claim(NamedTuple):
 
 def named_options(records: Records, lines: Iterable[int]) -> list[Option]:
     """All explanations of `lines` by what their names lead to."""
-    claims = _ranked(records, [claim for line in lines if (claim := _claim(records, line)).costs])
+    claims = _ranked(records, _trusted(records, [_claim(records, line) for line in lines if records.hits[line]]))
     of_payment: defaultdict[tuple[Id, LineKind], list[Claim]] = defaultdict(list)
     for claim in claims:
         for payment in {records.operations[n].payment for n in claim.costs}:
@@ -52,6 +54,15 @@ def _claim(records: Records, line: int) -> Claim:
         if cost is not None:
             costs[operation] = cost
     return Claim(line, costs)
+
+
+def _trusted(records: Records, claims: Sequence[Claim]) -> list[Claim]:
+    """Claims without those of a line with other names that deny them, where a slip may have made the one that fits."""
+    doubtful = {(c.line, n) for c in claims for n in c.costs if records.is_denied(c.line, n)}
+    crowds = Crowds(records, doubtful)
+    mistaken = {pair for pair in doubtful if crowds.is_crowded(*pair) and crowds.has_rival(*pair)}
+    trusted = [Claim(c.line, {n: cost for n, cost in c.costs.items() if (c.line, n) not in mistaken}) for c in claims]
+    return [claim for claim in trusted if claim.costs]
 
 
 def _ranked(records: Records, claims: list[Claim]) -> list[Claim]:
@@ -167,19 +178,17 @@ def _exchanged(records: Records, claims: Iterable[Claim], fitting: set[int]) -> 
             for other, other_named in waiting.get((kind, currency, named_amount, amount), ()):
                 if _may_exchange(records, (other_named, line), (named, other)):
                     parts = (((other_named,), (line,)), ((named,), (other,)))
-                    ours, theirs = (named, other_named), (line, other)
-                    yield Option(
-                        tuple(sorted(ours)),
-                        tuple(sorted(theirs)),
-                        EXCHANGED_NAMES,
-                        "names exchanged",
-                        tuple(sorted(parts)),
+                    ours, theirs = tuple(sorted((named, other_named))), tuple(sorted((line, other)))
+                    cost = EXCHANGED_NAMES + sum(
+                        moment_cost(records.lines[one], records.operations[n])
+                        for n, one in ((other_named, line), (named, other))
                     )
+                    yield Option(ours, theirs, cost, "names exchanged", tuple(sorted(parts)))
 
 
 def _may_exchange(records: Records, *pairs: tuple[int, int]) -> bool:
     terms = records.terms
     return len({n for n, _ in pairs}) == len(pairs) and all(
-        in_window(records.lines[line], records.operations[n], terms.window_days_before, terms.late_days_after)
+        in_window(records.lines[line], records.operations[n], terms.window_days_before, terms.window_days_after)
         for n, line in pairs
     )

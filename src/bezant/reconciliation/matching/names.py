@@ -6,11 +6,15 @@ not resemble each other name different things.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 _KIND: Final = re.compile(r"[A-Za-z]{1,12}(?=[_:\-])")
+_NUMBER: Final = re.compile(r"[0-9]+(?=[^0-9]*$)")
 _NOISE: Final = re.compile(r"[\W_]+")
+
+CACHED: Final = 65_536
 
 PART_CHARS_MIN: Final = 12
 """A part of a name says which name it is from this length on."""
@@ -21,17 +25,20 @@ SLIPS_BY_LENGTH: Final = ((16, 3), (10, 2), (6, 1))
 """How many slips a name of at least so many characters, its prefix aside, may be off by."""
 
 
+@lru_cache(CACHED)
 def kind_of(name: str) -> str:
     """The prefix that says what is named, without its separator; empty where there is none."""
     found = _KIND.match(name)
     return found[0].casefold() if found else ""
 
 
+@lru_cache(CACHED)
 def folded(name: str) -> str:
     """`name` without what is easily lost on its way: capitals, blanks, punctuation."""
     return _NOISE.sub("", name).casefold()
 
 
+@lru_cache(CACHED)
 def slips_max(name: str) -> int:
     """How many slips may be between `name` and another."""
     length = len(name) - len(kind_of(name))
@@ -55,7 +62,14 @@ def slips(one: str, other: str, limit: int) -> int | None:
     if not one or not other:
         found = len(one) + len(other)
         return found if found <= limit else None
-    return _aligned(one, other, limit)
+    return _aligned(one, other, limit) if _may_align(one, other, limit) else None
+
+
+def _may_align(one: str, other: str, limit: int) -> bool:
+    """Cut into more pieces than slips can harm, two each at a joint, one piece must be found unharmed."""
+    pieces = 2 * limit + 1
+    size = len(other) // pieces
+    return size < 2 or any(other[n * size : (n + 1) * size] in one for n in range(pieces))
 
 
 def _aligned(one: str, other: str, limit: int) -> int | None:
@@ -95,26 +109,42 @@ def likeness(one: str, known: str) -> int | None:
 
 
 class Relation(NamedTuple):
-    """What names of one record say of another: the fewest slips of a pair that is alike, None where none is, and how
-    many names deny it, being of a kind that the other is also named by and like none of those."""
+    """What names of one record say of another.
+
+    `slips`: the fewest of a pair that is alike, None where none is. `alike`: how many pairs are, counting once those
+    that are the same number apart: the next order's names are like this one's, all in the same way. `denials`: how
+    many names are of a kind that the other is also named by, and like none of those.
+    """
 
     slips: int | None
+    alike: int
     denials: int
 
 
 def relation(reported: Iterable[str], known: Collection[str]) -> Relation:
     """How the names that were `reported` relate to those that a record is `known` by."""
-    best: int | None = None
+    met: dict[str, tuple[int, object]] = {}
     denials = 0
     kinds: set[str] | None = None
-    for name in reported:
-        alike = [found for other in known if (found := likeness(name, other)) is not None]
+    for name in dict.fromkeys(reported):
+        alike = [(found, other) for other in known if (found := likeness(name, other)) is not None]
         if alike:
-            best = min(alike) if best is None else min(best, *alike)
+            found, other = min(alike)
+            if other not in met or found < met[other][0]:
+                met[other] = found, _apart(name, other)
             continue
         kinds = {kind_of(other) for other in known} if kinds is None else kinds
         denials += kind_of(name) in kinds
-    return Relation(best, denials)
+    fewest = min((found for found, _ in met.values()), default=None)
+    return Relation(fewest, len({apart for _, apart in met.values()}), denials)
+
+
+def _apart(name: str, other: str) -> object:
+    """How two names differ: their numbers by how much, where it is those; else which names they are."""
+    one, two = _NUMBER.search(name), _NUMBER.search(other)
+    if one and two and name[: one.start()] == other[: two.start()] and name[one.end() :] == other[two.end() :]:
+        return int(one[0]) - int(two[0])
+    return name, other
 
 
 def one_slip_away(names: Collection[str], known: Iterable[str]) -> dict[str, set[str]]:
@@ -131,9 +161,13 @@ def one_slip_away(names: Collection[str], known: Iterable[str]) -> dict[str, set
                 found.add(other)
             if (found := tails.get(other[len(other) - half :])) is not None:
                 found.add(other)
+    kept = [*heads.values(), *tails.values()]
+    letters: list[str] = []
+    if any(len(found) >= COMPARED_MAX for found in kept):
+        letters = sorted({letter for other in set[str]().union(*kept) for letter in other})
     away: dict[str, set[str]] = {}
     for name in names:
-        found = _one_away(name, heads[_head(name)]) | _one_away(name, tails[_tail(name)])
+        found = _one_away(name, heads[_head(name)], letters) | _one_away(name, tails[_tail(name)], letters)
         if found:
             away[name] = found
     return away
@@ -147,15 +181,14 @@ def _tail(name: str) -> str:
     return name[len(name) // 2 + 1 :]
 
 
-def _one_away(name: str, known: set[str]) -> set[str]:
+def _one_away(name: str, known: set[str], letters: Sequence[str]) -> set[str]:
     """Compared one by one while they are few; else everything one slip away is looked up."""
     if len(known) < COMPARED_MAX:
         return {other for other in known if slips(name, other, 1) == 1}
-    letters = sorted({letter for other in known for letter in other})
     return known.intersection(_slipped(name, letters)) - {name}
 
 
-def _slipped(name: str, letters: list[str]) -> Iterator[str]:
+def _slipped(name: str, letters: Sequence[str]) -> Iterator[str]:
     for n in range(len(name) + 1):
         start, end = name[:n], name[n:]
         for letter in letters:

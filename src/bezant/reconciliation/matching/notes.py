@@ -32,6 +32,8 @@ def _note(records: Records, n: int) -> Noted | None:
     if currency != operation.currency:
         detail = f"in {currency}, and not presented in {operation.currency}"
         return _noted(BreakKind.CURRENCY_MISMATCH, named, records, line, detail, payment)
+    if not records.done[named[0]] and fits(line, operation, records.terms):
+        return _noted(BreakKind.CONTRADICTION, named, records, line, "its other names deny the one that fits", payment)
     if not records.done[named[0]]:
         detail = f"{money(amount, currency)} reported, {money(operation.amount_minor, currency)} booked"
         return _noted(BreakKind.AMOUNT_MISMATCH, named, records, line, detail, payment)

@@ -5,7 +5,8 @@ Rules are taken in order, and what one has explained is out of reach of the next
 1. A line whose own names lead to one operation that it fits, to which no other line leads (`exact`).
 2. What exact names lead to: pairs, groups within one payment whose sums are equal, names that two lines exchanged.
 3. Names that are alike but for slips of a pen.
-4. Amount, currency, kind and date alone, for lines without a name that could say otherwise.
+4. Amount, currency and kind alone, for lines without a name that could say otherwise: first at the same moment, then
+   in the window of days.
 5. A refund and its failure that no line reports explain each other.
 
 Within a rule the most matches are taken, and of those sets the one that costs least, exactly, within each set of
@@ -15,20 +16,19 @@ records that could explain each other (`choose`). Amounts are gross, as the cust
 |---|---|
 | an own name leads to the operation | 0 |
 | only names of its payment do | 20 |
-| ... and own names are there but others: each slip between them, or where they are not alike | 3, or 10 |
+| an own name is there that is not the operation's: each slip, or where it is not alike | 3, or 10 |
 | each name that leads to something else | 40 |
 | names are alike: each slip | 30 |
 | ... and names of the same kind are there that are not | 40 each |
 | ... and other known names lie as close, where that is allowed at all | 50 |
 | there is no name | 200 |
-| not of the same moment (5 minutes), where no own name leads to it | 10 |
+| not of the same moment (a minute), where no own name leads to it | 10 |
 | each record of a group beyond two | 100 |
 | an exchanged amount within tolerance but not equal, in a group or pair | 2 |
 | each line before it that says the same, by (`occurred_at`, `id`) | 1, at most 9 |
-| names that two lines exchanged | 300 for both |
+| names that two lines exchanged, both in the window of days | 300 for both |
 
-What remains equal is reported as ambiguous, with one exception: operations of one payment, of one kind and amount, and
-as many lines, are explained in the order in which they happened; where times do not tell it, as one group.
+What remains equal is reported as ambiguous, also where operations differ in nothing but their ids.
 
 A line whose names lead to an operation that it does not fit explains nothing by amount alone.
 """
@@ -37,14 +37,14 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from bezant.psp.reports import LineKind
-from bezant.reconciliation.matching.alike import searched_options
+from bezant.reconciliation.matching.alike import NO_NAME, searched_options
 from bezant.reconciliation.matching.choose import Option
 from bezant.reconciliation.matching.exact import match_exactly
 from bezant.reconciliation.matching.known import Records, fits
 from bezant.reconciliation.matching.model import Explained, Line, Match, Operation, Terms
 from bezant.reconciliation.matching.named import named_options
 from bezant.reconciliation.matching.notes import notes_of
-from bezant.reconciliation.matching.taking import Taking, all_of
+from bezant.reconciliation.matching.taking import Taking
 
 
 def match_operations(
@@ -69,13 +69,11 @@ def match_operations(
     def lines_left() -> list[int]:
         return [n for n in records.open_lines() if n not in taking.their_tied]
 
-    def untie(tied: list[Option]) -> list[Option]:
-        return _in_order(records, tied)
-
-    taking.take(named_options(records, lines_left()), untie=untie)
+    taking.take(named_options(records, lines_left()))
     searched = searched_options(records, [n for n in lines_left() if _leads_nowhere(records, n)])
-    taking.take(searched.alike, untie=untie)
-    taking.take(searched.nameless, untie=untie)
+    taking.take(searched.alike)
+    taking.take([option for option in searched.nameless if option.cost == NO_NAME])
+    taking.take(searched.nameless)
     taking.take(_undone(records, [n for n in range(len(operations)) if not done[n]], now))
     found = [
         Match(tuple(known[n] for n in t.ours), tuple(lines[n] for n in t.theirs), t.rule, t.cost) for t in taking.taken
@@ -89,33 +87,17 @@ def match_operations(
     )
 
 
-def _leads_nowhere(records: Records, line: int) -> bool:
-    """Whether exact names lead to nothing, or only to operations that are done and that the line does not fit."""
-    hits = records.hits[line]
-    owners = [n for hit in hits for n in hit.operations]
-    return not hits or bool(
-        owners
-        and all(records.done[n] and not fits(records.lines[line], records.operations[n], records.terms) for n in owners)
+def _leads_nowhere(records: Records, n: int) -> bool:
+    """Whether exact names lead to nothing, or only to what others deny or what is done and the line does not fit."""
+    line, hits = records.lines[n], records.hits[n]
+    led_to = {o for hit in hits for o in hit.operations} or {
+        o for hit in hits for payment in hit.payments for o in records.of_payment[payment]
+    }
+    return not hits or all(
+        records.is_denied(n, o) or (records.done[o] and not fits(line, operation, records.terms))
+        for o in led_to
+        if (operation := records.operations[o]).kind is line.kind
     )
-
-
-def _in_order(records: Records, tied: list[Option]) -> list[Option]:
-    """What to take of options that tie between like operations of one payment and as many lines."""
-    ours, theirs = all_of(tied)
-    operations = [records.operations[n] for n in ours]
-    alike = {(o.payment, o.kind, o.currency, o.amount_minor) for o in operations}
-    if len(alike) > 1 or len(ours) != len(theirs) or any(len(o.ours) + len(o.theirs) > 2 for o in tied):
-        return []
-    ours.sort(key=lambda n: records.operations[n].booked_at)
-    theirs.sort(key=lambda n: records.lines[n].occurred_at)
-    pairs = {(option.ours[0], option.theirs[0]): option for option in tied}
-    in_order = list(zip(ours, theirs, strict=True))
-    if not all(pair in pairs for pair in in_order):
-        return []
-    times = {o.booked_at for o in operations}, {records.lines[n].occurred_at for n in theirs}
-    if len(times[0]) == len(times[1]) == len(ours):
-        return [pairs[pair]._replace(rule=f"{pairs[pair].rule}, in order") for pair in in_order]
-    return [Option(tuple(ours), tuple(theirs), max(option.cost for option in tied), "group of a payment")]
 
 
 def _undone(records: Records, waiting: list[int], now: datetime | None) -> list[Option]:

@@ -1,6 +1,6 @@
 """What has been explained so far, rule by rule: the same for operations and lines as for payouts and deposits."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from bezant.reconciliation.matching.choose import Option, choose
@@ -50,17 +50,8 @@ class Taking:
         self.tied: set[int] = set()
         self.their_tied: set[int] = set()
 
-    def take(
-        self,
-        options: Iterable[Option],
-        *,
-        untie: Callable[[list[Option]], list[Option]] | None = None,
-        report: bool = True,
-    ) -> None:
-        """The best of those `options` that touch nothing taken or tied.
-
-        `untie`: what to take of options that tie, if anything. Without `report`, what ties stays within reach.
-        """
+    def take(self, options: Iterable[Option], *, report: bool = True) -> None:
+        """The best of those `options` that touch nothing taken or tied. What ties stays open without `report`."""
         free = [option for option in options if self._is_free(option)]
         # Places in the order of ids, so that nothing depends on the order in which records are given.
         ours = sorted({n for o in free for n in o.ours}, key=lambda n: self._ours[n].id)
@@ -69,13 +60,8 @@ class Taking:
         chosen = choose(placed, items_max=self._terms.component_max, budget=self._terms.budget)
         for option in _moved(chosen.taken, ours, theirs):
             self._keep(option)
-        for cluster in chosen.tied:
-            tied = _moved(cluster, ours, theirs)
-            untied = untie(tied) if untie else []
-            for option in untied:
-                self._keep(option)
-            if report and not untied:
-                self._report(tied, EQUALLY_GOOD)
+        for cluster in chosen.tied if report else ():
+            self._report(_moved(cluster, ours, theirs), EQUALLY_GOOD)
         for cluster in chosen.beyond if report else ():
             self._report(_moved(cluster, ours, theirs), TOO_MANY)
 
@@ -95,7 +81,7 @@ class Taking:
                 self.their_done[n] = 1
 
     def _report(self, options: list[Option], reason: str) -> None:
-        ours, theirs = all_of(options)
+        ours, theirs = _all_of(options)
         self.tied.update(ours)
         self.their_tied.update(theirs)
         candidates = sorted(self._ids(option.ours, option.theirs) for option in options)
@@ -118,7 +104,7 @@ class Taking:
         return tuple(self._ours[n].id for n in by_id[0]), tuple(self._theirs[n].id for n in by_id[1])
 
 
-def all_of(options: Sequence[Option]) -> tuple[list[int], list[int]]:
+def _all_of(options: Sequence[Option]) -> tuple[list[int], list[int]]:
     """The positions on each side that options hold."""
     return sorted({n for o in options for n in o.ours}), sorted({n for o in options for n in o.theirs})
 
