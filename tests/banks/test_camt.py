@@ -224,6 +224,8 @@ def test_the_numbers_and_sums_that_a_statement_states_are_held_against_its_entri
     assert read(read_camt, camt(summary("2", "13.34") + entry() + entry("1"), "camt.054")).refusal is None
     assert "states 3 entries and holds 2" in read(read_camt, camt(summary("3", "13.34") + entry() + entry("1"))).reason
     assert "states 13.35 EUR" in read(read_camt, camt(summary("2", "13.35") + entry() + entry("1"))).reason
+    nothing = camt(summary("1", "0.00", "TtlDbtNtries") + entry("0.00", side="DBIT"))
+    assert read(read_camt, nothing).refusal is None
     no_debit = read(read_camt, camt(summary("1", "12.34", "TtlDbtNtries") + entry()))
     assert "states 1 entries of this side and holds 0" in no_debit.reason
 

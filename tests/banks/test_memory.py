@@ -66,16 +66,24 @@ def test_memory_does_not_grow_with_the_entries(
     assert peak(reader, file, MANY) < peak(reader, file, FEW) + MARGIN_BYTES
 
 
+def test_memory_does_not_grow_with_the_transactions_of_an_entry():
+    peak(read_camt, batch_file, FEW, parts=3)
+    assert peak(read_camt, batch_file, MANY, parts=3) < peak(read_camt, batch_file, FEW, parts=3) + MARGIN_BYTES
+
+
 def peak(
-    reader: Callable[[Iterable[bytes]], Iterator[Part]], file: Callable[[int], Iterator[bytes]], count: int
+    reader: Callable[[Iterable[bytes]], Iterator[Part]],
+    file: Callable[[int], Iterator[bytes]],
+    count: int,
+    parts: int | None = None,
 ) -> int:
-    parts = 0
+    read = 0
     tracemalloc.start()
     try:
         for _ in reader(file(count)):
-            parts += 1
+            read += 1
         peaked = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert parts == count + 2
+    assert read == (count + 2 if parts is None else parts)
     return peaked

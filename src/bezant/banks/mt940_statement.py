@@ -201,7 +201,8 @@ class Statement:
         is_credit = tag == "90C"
         count = tally.credits if is_credit else tally.debits
         amount_minor = tally.credit_minor if is_credit else tally.debit_minor
-        if tally.is_known and not tally.skipped and (int(found[1]), stated_minor) != (count, amount_minor):
+        agrees = stated_minor == amount_minor and tally.is_count(int(found[1]), count)
+        if tally.is_known and not tally.skipped and not agrees:
             said, held = (major_units(minor, currency, self.exponents) for minor in (stated_minor, amount_minor))
             raise FileRefused(
                 f"statement {self.shown} states {found[1]} entries of {said} and holds {count} of {held}",

@@ -28,6 +28,7 @@ class Tally:
         self.bad = 0
         self.credits = 0
         self.debits = 0
+        self.zeros = 0
         self.credit_minor = 0
         self.debit_minor = 0
         self.currencies: set[str] = set()
@@ -45,6 +46,10 @@ class Tally:
             self.is_known = False
         else:
             self._count(amount_minor, currency)
+
+    def is_count(self, stated: int, counted: int) -> bool:
+        """Whether a stated number of credits or of debits is right: entries of nothing may be of either side."""
+        return counted <= stated <= counted + self.zeros
 
     def check(self, statement: str, opening: Balance, closing: Balance, exponents: Mapping[str, int]) -> None:
         """Raise `FileRefused` where the opening balance and the entries do not make the closing balance."""
@@ -77,7 +82,9 @@ class Tally:
 
     def _count(self, amount_minor: int, currency: str) -> None:
         self.currencies.add(currency)
-        if amount_minor >= 0:
+        if amount_minor == 0:
+            self.zeros += 1
+        elif amount_minor > 0:
             self.credits += 1
             self.credit_minor += amount_minor
         else:
