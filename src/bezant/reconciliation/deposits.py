@@ -19,6 +19,7 @@ from bezant.reconciliation.lease import Lease
 from bezant.reconciliation.matching.breaks import find_deposit_breaks, find_payout_mismatches
 from bezant.reconciliation.matching.deposits import match_deposits
 from bezant.reconciliation.matching.model import Deposit, DepositMatch, Found, Id, Payout, Terms
+from bezant.reconciliation.rehearsal import Rehearsal
 from bezant.reconciliation.rules import OPERATOR, again, deposit_postings, of_house
 from bezant.reconciliation.store import Explanation
 
@@ -71,14 +72,12 @@ class Deposits:
         self._lease = lease
         self._terms = terms
 
-    async def find(self) -> tuple[int, list[Found]]:
-        """Book what can be explained; how many payouts that were, and what is left."""
+    async def find(self, rehearsal: Rehearsal | None = None) -> tuple[int, list[Found]]:
+        """Book what can be explained, unless it is only rehearsed; how many payouts that were, and what is left."""
         async with self._database.connection() as connection:
             found = await load_open(connection)
             nets = await store.nets_of_payouts(connection, [payout.id for payout in found.payouts.values()])
         fees = [line for line in found.lines.values() if line.kind == EntryKind.FEE and not line.undone]
-        for start in range(0, len(fees), _AT_ONCE):
-            await self._book_fees(fees[start : start + _AT_ONCE])
         now = datetime.now(UTC)
         payouts = [payout_of(payout) for payout in found.payouts.values()]
         deposits = [deposit_of(line) for line in found.lines.values() if line.undone or line.kind != EntryKind.FEE]
@@ -89,14 +88,19 @@ class Deposits:
             [deposit for deposit in deposits if deposit.id not in by_hand],
             self._terms,
         )
-        for start in range(0, len(explained.matches), _AT_ONCE):
-            await self._book(explained.matches[start : start + _AT_ONCE], found)
         left = msgspec.structs.replace(
             explained,
             payouts=[*explained.payouts, *(payout for payout in payouts if payout.id in by_hand)],
             deposits=[*explained.deposits, *(deposit for deposit in deposits if deposit.id in by_hand)],
         )
-        await self._suspend([found.lines[deposit.id] for deposit in left.deposits], now)
+        if rehearsal is None:
+            for start in range(0, len(fees), _AT_ONCE):
+                await self._book_fees(fees[start : start + _AT_ONCE])
+            for start in range(0, len(explained.matches), _AT_ONCE):
+                await self._book(explained.matches[start : start + _AT_ONCE], found)
+            await self._suspend([found.lines[deposit.id] for deposit in left.deposits], now)
+        else:
+            rehearsal.deposits += explained.matches
         matched = sum(len(match.payouts) for match in explained.matches)
         nets_minor: dict[Id, int] = {payout_id: net_minor for payout_id, (net_minor, _) in nets.items()}
         return matched, [*find_deposit_breaks(left, now, self._terms), *find_payout_mismatches(payouts, nets_minor)]

@@ -26,6 +26,7 @@ from bezant.reconciliation.matching.breaks import find_breaks
 from bezant.reconciliation.matching.exact import match_exactly
 from bezant.reconciliation.matching.model import BreakKind, Explained, Fee, Found, Id, Match, Terms
 from bezant.reconciliation.matching.operations import match_operations
+from bezant.reconciliation.rehearsal import Rehearsal
 from bezant.reconciliation.rules import Operation, PspLine
 from bezant.reconciliation.settle import Matched, settle_fees, settle_matches, settle_payout_lines, share_out
 
@@ -49,7 +50,7 @@ def no_progress(_what: str, _lines: int) -> None:
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run has done. `found`: the breaks that are left."""
+    """What a run has done. `found`: the breaks that are left. `rehearsal`: of a dry run, what it would explain."""
 
     collected: int
     lines: int
@@ -57,6 +58,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     deposits: int
     evidence: int
     found: Sequence[Found]
+    rehearsal: Rehearsal | None = None
 
 
 class Run:
@@ -73,16 +75,23 @@ class Run:
         self._terms = terms
         self._fees = fees or {}
         self._found: list[Found] = []
+        self._rehearsal: Rehearsal | None = None
 
-    async def __call__(self, progress: Progress = no_progress) -> RunResult:
-        """Run once. Raises Busy (`run_in_progress`) while another run is under way."""
-        async with self._lease.held():
+    async def __call__(self, progress: Progress = no_progress, *, dry: bool = False) -> RunResult:
+        """Run once. Raises Busy (`run_in_progress`) while another run is under way.
+
+        `dry`: only say what would be explained and found. Operations are collected as always, which decides nothing;
+        nothing is posted, nothing explained, and what is not known here is not taken for evidence.
+        """
+        async with self._lease.held(is_run=not dry):
             progress("collecting operations", 0)
             self._found = []
+            self._rehearsal = Rehearsal() if dry else None
             collected = await self._collect()
             progress("finding payouts at the bank", 0)
-            deposits, found = await self._deposits.find()
-            await self._share_out()
+            deposits, found = await self._deposits.find(self._rehearsal)
+            if not dry:
+                await self._share_out()
             lines, explained = await self._by_name(progress)
             progress("searching for the rest", lines)
             searched, applied, left = await self._rest()
@@ -93,7 +102,11 @@ class Run:
             deposits=deposits,
             evidence=applied,
             found=[*found, *left, *self._found],
+            rehearsal=self._rehearsal,
         )
+
+    def _is_rehearsed(self, item_id: UUID) -> bool:
+        return self._rehearsal is not None and self._rehearsal.has(item_id)
 
     async def _share_out(self) -> None:
         async with self._database.connection() as connection:
@@ -120,7 +133,9 @@ class Run:
                 if not lines:
                     return looked_at, explained
                 claimed = writers.claimed
-                matched = self._exactly([each for each in found if each.id not in claimed], named)
+                matched = self._exactly(
+                    [each for each in found if each.id not in claimed and not self._is_rehearsed(each.id)], named
+                )
                 after = lines[-1].id
                 looked_at += len(lines)
                 explained += sum(len(match.lines) for match in matched)
@@ -160,7 +175,7 @@ class Run:
             after = lines[-1].id
             result, count = await self._search(lines, now)
             explained += count
-            heard = await self._evidence.hear(_unknown(lines, result))
+            heard = 0 if self._rehearsal is not None else await self._evidence.hear(_unknown(lines, result))
             if heard:
                 applied += heard
                 result, count = await self._search(lines, now)
@@ -172,7 +187,7 @@ class Run:
     async def _search(self, lines: Sequence[PspLine], now: datetime) -> tuple[Explained, int]:
         async with self._database.connection() as connection:
             still_open = await store.still_open(connection, [line.id for line in lines])
-            lines = [line for line in lines if line.id in still_open]
+            lines = [line for line in lines if line.id in still_open and not self._is_rehearsed(line.id)]
             payments = await candidates.payments_named(connection, lines)
         async with self._lease.guarded() as transaction:
             await store.collect_payments(transaction, payments)
@@ -181,8 +196,11 @@ class Run:
                 *await store.operations_of_payments(connection, payments),
                 *await candidates.of_amounts(connection, lines, self._terms),
             ]
-            before = candidates.of_accounts(await store.explained_of_payments(connection, payments), lines)
-        by_id = {each.id: each for each in candidates.of_accounts(found, lines)}
+            before = await store.explained_of_payments(connection, payments)
+        if self._rehearsal is not None:
+            before += self._rehearsal.explained_of(payments)
+        before = candidates.of_accounts(before, lines)
+        by_id = {each.id: each for each in candidates.of_accounts(found, lines) if not self._is_rehearsed(each.id)}
         operations = list(by_id.values())
         # What a person has taken apart no run puts together again.
         by_hand = [adapt.line(each) for each in lines if each.undone]
@@ -204,7 +222,7 @@ class Run:
         """Operations that no report has named although their time is up; not those that a break is about already."""
         async with self._database.connection() as connection:
             found = await store.overdue(connection, now - self._terms.skew, _OVERDUE_MAX)
-        overdue = [operation for operation in found if operation.id not in told]
+        overdue = [each for each in found if each.id not in told and not self._is_rehearsed(each.id)]
         result = match_operations([adapt.operation(each) for each in overdue], (), self._terms, now=now)
         matched = _matched(result.matches, overdue, ())
         for start in range(0, len(matched), CHUNK):
@@ -212,6 +230,9 @@ class Run:
         return find_breaks(result, now, self._terms)
 
     async def _write(self, matched: Sequence[Matched], by_themselves: Sequence[PspLine]) -> None:
+        if self._rehearsal is not None:
+            self._rehearsal.take(matched, by_themselves)
+            return
         async with self._lease.guarded() as transaction:
             await settle_matches(transaction, matched)
             await settle_fees(transaction, [line for line in by_themselves if line.kind == LineKind.FEE])

@@ -68,6 +68,10 @@ class Reconciliation:
         result = await self._run(progress)
         return result, await keep(self._database, result.found)
 
+    async def rehearse(self, progress: Progress = no_progress) -> RunResult:
+        """What a run would explain and find, without it. Raises Busy (`run_in_progress`)."""
+        return await self._run(progress, dry=True)
+
     def routes(self) -> tuple[Route, ...]:
         """What is served."""
         return (
