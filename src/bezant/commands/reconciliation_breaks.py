@@ -51,7 +51,7 @@ def list_breaks(
 ) -> None:
     """List breaks, newest first."""
     wanted = BreakFilter(
-        status=None if status == "all" else status,
+        status=status,
         kind=kind,
         psp=psp,
         owner=owner,

@@ -301,4 +301,6 @@ async def test_rest_of_a_deposit_is_written_off_once_its_lines_are_explained(dat
         await written_off(world, lines["a"])
         await written_off(world, payout)
         assert await world.book() == {"cash": 10, "write_off_expense": -10}
+        with pytest.raises(Conflict, match="written off already"):
+            await written_off(world, payout)
     await assert_verified_async(database_url)

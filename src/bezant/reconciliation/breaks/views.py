@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from bezant.base import ids
 from bezant.base.db import Row
-from bezant.base.money import Money
+from bezant.base.money import AMOUNT_MINOR_MAX, Money
 from bezant.reconciliation.breaks.rules import PREFIXES, Resolution
 from bezant.web import PageQuery
 
@@ -26,12 +26,12 @@ class BreakFilter(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     about. `amount_gte`: minor units at risk.
     """
 
-    status: Literal["open", "resolved"] | None = "open"
+    status: Literal["open", "resolved", "all"] = "open"
     kind: Name | None = None
     psp: Name | None = None
     owner: Owner | None = None
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
-    amount_gte: Annotated[int, Meta(ge=0)] | None = None
+    amount_gte: Annotated[int, Meta(ge=0, le=AMOUNT_MINOR_MAX)] | None = None
     older_than_days: Annotated[int, Meta(ge=0, le=36_500)] | None = None
 
 

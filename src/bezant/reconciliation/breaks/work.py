@@ -42,7 +42,7 @@ class Work:
             rows = await store.page(
                 connection,
                 before,
-                status=wanted.status,
+                status=None if wanted.status == "all" else wanted.status,
                 kind=wanted.kind,
                 psp=wanted.psp,
                 owner=wanted.owner,

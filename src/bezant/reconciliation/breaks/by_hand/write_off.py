@@ -105,6 +105,10 @@ async def _payout(transaction: Transaction, item_id: UUID) -> tuple[str, Written
         raise Unprocessable("not_a_loss", detail)
     if await store.open_lines_of_payout(transaction.connection, item_id):
         raise Unprocessable("not_a_loss", "Lines of the payout are not explained yet: begin with those.")
+    names = [name(ids.PAYOUT_AT_PSP, item_id, payout.undone)]
+    posted = await store.journals_of_house(transaction.connection, OPERATOR, names, transaction.now)
+    if any(journal.kind == "write_off" for journal in posted):
+        raise Conflict("invalid_state", "The rest of it is written off already.")
     nets, _ = await store.nets_of_payout(transaction.connection, item_id)
     rest_minor = payout.amount_minor - sum(
         minor for (_, currency), minor in nets.items() if currency == payout.currency

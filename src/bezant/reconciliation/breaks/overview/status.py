@@ -135,7 +135,10 @@ def _nothing() -> NotFound:
 
 def _position(text: str) -> tuple[datetime, UUID]:
     at, _, operation_id = text.partition("/")
-    return datetime.fromisoformat(at), UUID(operation_id)
+    since = datetime.fromisoformat(at)
+    if since.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return since, UUID(operation_id)
 
 
 def _on_its_way(row: Row) -> OnItsWay:
