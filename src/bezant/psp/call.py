@@ -223,7 +223,7 @@ class Caller:
         exchange = _Exchange(endpoint, self._transport, psp, f"dispute_{action}", send_before)
         async with self._slots:
             try:
-                async with asyncio.timeout(self._timeout_s * _SLOWNESS_OF_FILES):
+                async with asyncio.timeout(self._timeout_s * (_SLOWNESS_OF_FILES if action == "submit" else 1)):
                     state = await _call_on_dispute(endpoint.connector, action, ask, exchange.send)
             except PspRefusedToProcess as refused:
                 state = DisputeState(verdict=Verdict.NOT_EXECUTED, detail=str(refused))
