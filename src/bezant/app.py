@@ -90,7 +90,7 @@ class Services:
         self.merchants = Merchants(database, settings.rate_limit_per_s)
         handlers: Handlers = {Notice: self.payments.facts, DisputeNotice: self.disputes.handler}
         pulls = Pulls(self.endpoints, HttpDownload(), timeout_s=settings.psp_timeout_s)
-        self.reconciliation = Reconciliation(database, handlers, settings, REPORTS, pulls)
+        self.reconciliation = Reconciliation(database, handlers, settings, REPORTS, pulls, self.payments.ask_again)
         self.inbox = Inbox(
             database,
             accounts=self._account,
