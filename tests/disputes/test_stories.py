@@ -1,10 +1,12 @@
 """Disputes as the ledger holds them. Each story ends with `verify`."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from bezant.inbox.contract import Applied, Waits
+from bezant.base import ids
+from bezant.inbox.contract import Applied, Aside, Waits
 from tests.disputes.world import DisputeWorld, dispute_world, told
 from tests.support.verification import assert_verified_async
 
@@ -224,10 +226,39 @@ async def test_dispute_goes_on_after_the_merchant_is_closed(world: DisputeWorld)
 
 async def test_dispute_before_we_know_of_the_capture_waits(world: DisputeWorld) -> None:
     shop = await world.merchant()
-    sale = await world.sells(shop, 10_000, is_known=False)
-    (effect,) = await world.hears(told(sale))
-    assert isinstance(effect, Waits)
+    unheard = await world.sells(shop, 10_000, is_known=False)
+    held = await world.sells(shop, 10_000, is_captured=False)
+    effects = await world.hears(told(unheard), told(held, dispute_reference="dp_2"))
+    assert all(isinstance(effect, Waits) for effect in effects)
     assert await world.rows("SELECT * FROM disputes") == []
+
+
+async def test_dispute_that_another_account_tells_of_stands_aside(world: DisputeWorld) -> None:
+    sale = await world.sells(await world.merchant(), 10_000)
+    (effect,) = await world.hears(told(sale), account_id=ids.new_id())
+    assert effect == Aside("names a payment of another account")
+    (effect,) = await world.hears(told(sale, dispute_reference="x" * 256))
+    assert isinstance(effect, Aside)
+    (effect,) = await world.hears(told(sale, amount_minor=0))
+    assert isinstance(effect, Aside)
+    assert await world.rows("SELECT * FROM disputes") == []
+
+
+async def test_what_is_told_to_many_processes_at_once_is_booked_once(world: DisputeWorld) -> None:
+    shop = await world.merchant()
+    sales = [await world.sells(shop, 10_000) for _ in range(3)]
+    said = [
+        told(sale, status, dispute_reference=sale.name)
+        for sale in sales
+        for status in ("needs_response", "under_review", "lost")
+    ]
+    for sale in sales:
+        world.bank.holds[sale.name] = told(sale, "lost", dispute_reference=sale.name)
+    await asyncio.gather(*(world.hears(*said[n:], *said[:n]) for n in range(len(said))))
+    for sale in sales:
+        assert await world.rounds(sale.name) == [(1, "lost")]
+        assert await world.journals(sale) == ["dispute_lost:1", "dispute_opened:1"]
+    assert (await world.book(shop))["disputed_funds_at_psp"] == -30_000
 
 
 async def test_dispute_that_expires_is_learned_by_asking(world: DisputeWorld) -> None:

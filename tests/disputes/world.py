@@ -120,9 +120,15 @@ class DisputeWorld:
         return merchant_id
 
     async def sells(
-        self, merchant_id: UUID, amount_minor: int, currency: str = "USD", *, is_known: bool = True
+        self,
+        merchant_id: UUID,
+        amount_minor: int,
+        currency: str = "USD",
+        *,
+        is_known: bool = True,
+        is_captured: bool = True,
     ) -> Sale:
-        """A sale whose money was taken at once; unless it `is_known`, nobody has told us so."""
+        """A sale whose money was taken at once, or only authorized; unless it `is_known`, nobody has told us so."""
         async with self.database.transaction() as transaction:
             changes = Changes(transaction.now, transaction.xid, AGES)
             payment = new_payment(merchant_id, transaction.now, automatic=True)
@@ -136,7 +142,10 @@ class DisputeWorld:
         sale = Sale(payment.id, merchant_id, reference, name, amount_minor, currency)
         if is_known:
             outcome = Outcome(
-                verdict=Verdict.APPROVED, psp_reference=name, amount_minor=amount_minor, captured_minor=amount_minor
+                verdict=Verdict.APPROVED,
+                psp_reference=name,
+                amount_minor=amount_minor,
+                captured_minor=amount_minor if is_captured else 0,
             )
             await self._conclude(sale, attempt.id, outcome)
         return sale
@@ -178,12 +187,25 @@ class DisputeWorld:
         }
         return {account: minor for account, minor in balances.items() if minor}
 
-    async def hears(self, *notices: DisputeNotice, confirmed: bool = False, trusted: bool = True) -> Sequence[Effect]:
+    async def hears(
+        self,
+        *notices: DisputeNotice,
+        confirmed: bool = False,
+        trusted: bool = True,
+        account_id: UUID | None = None,
+    ) -> Sequence[Effect]:
         """These notices, in one batch. The PSP holds what the last of them says unless the test has said otherwise."""
         for notice in notices:
             self.bank.holds.setdefault(notice.dispute_reference, notice)
         told = [
-            Told(event_id=ids.new_id(), psp=PSP, psp_account_id=None, notice=n, trusted=trusted, confirmed=confirmed)
+            Told(
+                event_id=ids.new_id(),
+                psp=PSP,
+                psp_account_id=account_id,
+                notice=n,
+                trusted=trusted,
+                confirmed=confirmed,
+            )
             for n in notices
         ]
         async with self.database.transaction() as transaction:
