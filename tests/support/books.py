@@ -59,6 +59,16 @@ _REFUND = """
 INSERT INTO refunds (id, merchant_id, payment_id, amount_minor, currency, status, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, 'pending', now(), now())
 """
+_DISPUTE = """
+INSERT INTO disputes (id, merchant_id, payment_id, psp, psp_reference, stage, status, round, amount_minor, currency,
+    created_at, updated_at)
+VALUES ($1, $2, $3, 'simulator', concat('dp_', $1::uuid), 'chargeback', $4, 1, $5, 'USD', now(), now())
+"""
+_ROUND = """
+INSERT INTO dispute_rounds (dispute_id, merchant_id, payment_id, round, amount_minor, currency, held_minor, outcome,
+    opened_at, decided_at)
+VALUES ($1, $2, $3, 1, $4, 'USD', $4, $5, now(), $6)
+"""
 _ATTEMPT = """
 INSERT INTO payment_attempts (id, merchant_id, payment_id, refund_id, operation, origin, amount_minor, currency,
     payment_method, captures, final, keeps_open, psp, status, lease_until, execute_until, created_at, updated_at)
@@ -117,9 +127,21 @@ class Books:
                 refund_id = await self.refund(payment_id, refunded_minor, merchant_id)
                 if step == "refunded":
                     await self.run("UPDATE refunds SET status = 'succeeded' WHERE id = $1", refund_id)
+            if held_minor := moved.get("disputed_minor", 0):
+                outcome = "open" if moved.get("disputed_open_minor") else "lost"
+                await self.dispute(payment_id, held_minor, outcome, merchant_id)
             await self.run(*step_to(payment_id, step))
         await self.at_commit()
         return payment_id
+
+    async def dispute(self, payment_id: UUID, amount_minor: int, outcome: str, merchant_id: UUID | None = None) -> UUID:
+        """A dispute of one round, without what the payment says of it."""
+        dispute_id, merchant_id = _new_id(), merchant_id or self.merchant_id
+        status = "needs_response" if outcome == "open" else outcome
+        await self.run(_DISPUTE, dispute_id, merchant_id, payment_id, status, amount_minor)
+        decided_at = None if outcome == "open" else datetime.now(UTC)
+        await self.run(_ROUND, dispute_id, merchant_id, payment_id, amount_minor, outcome, decided_at)
+        return dispute_id
 
     async def refund(
         self, payment_id: UUID, amount_minor: int, merchant_id: UUID | None = None, currency: str = "USD"

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from bezant.base import ids
 from bezant.base.db import Transaction
-from bezant.base.money import AMOUNT_MINOR_MAX
+from bezant.base.money import AMOUNT_MINOR_MAX, is_currency
 from bezant.disputes import rules, store
 from bezant.disputes.desk import Desk
 from bezant.disputes.rules import Weight
@@ -38,7 +38,7 @@ class Hear:
     def _hear(self, desk: Desk, told: Told, owners: Sequence[Key]) -> Effect:
         notice = _notice(told)
         case = desk.named(_name(told))
-        if not (1 <= len(notice.dispute_reference) <= _REFERENCE_MAX and 1 <= notice.amount_minor <= AMOUNT_MINOR_MAX):
+        if not _can_be_kept(notice):
             return Aside("names a dispute in a way that cannot be kept")
         if case is None:
             payment = _own_payment(desk, told, owners)
@@ -77,6 +77,12 @@ def _own_payment(desk: Desk, told: Told, owners: Sequence[Key]) -> Payment | Eff
     if len(own) > 1:
         return Aside("names more than one payment: " + ", ".join(ids.show(ids.PAYMENT, p.id) for p in own))
     return own[0]
+
+
+def _can_be_kept(notice: DisputeNotice) -> bool:
+    name = notice.dispute_reference
+    is_named = 1 <= len(name) <= _REFERENCE_MAX and name.isprintable()
+    return is_named and 1 <= notice.amount_minor <= AMOUNT_MINOR_MAX and is_currency(notice.currency)
 
 
 def _name(told: Told) -> Name:

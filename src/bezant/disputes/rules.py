@@ -27,6 +27,9 @@ OPEN_RANK: Final = {Status.INQUIRY: 0, Status.NEEDS_RESPONSE: 0, Status.UNDER_RE
 LOOK_EVERY: Final = timedelta(days=1)
 """How often the PSP is asked about a dispute that is not decided: a webhook may have been lost."""
 
+EXTENDED_BY: Final = timedelta(hours=1)
+"""By how much a deadline must be put off for merchants to be reminded of it anew."""
+
 LOOK_AFTER_DEADLINE: Final = timedelta(minutes=5)
 BACK_OFF_S: Final = (60, 300, 1800, 7200, 21_600, 86_400)
 DOUBTED_AFTER_CHECKS: Final = 3
@@ -188,11 +191,12 @@ def _lose(case: Case, how: Status) -> None:
 def _merge(dispute: Dispute, notice: DisputeNotice) -> None:
     """Details that come with whatever notice has them: the later deadline, the first reason."""
     if dispute.reason is None and notice.reason:
-        dispute.reason = notice.reason[:200]
-    due_at = notice.evidence_due_at
-    if due_at is not None and (dispute.evidence_due_at is None or due_at > dispute.evidence_due_at):
+        dispute.reason = notice.reason.replace("\x00", "\N{REPLACEMENT CHARACTER}")[:200]
+    due_at, before = notice.evidence_due_at, dispute.evidence_due_at
+    if due_at is not None and (before is None or due_at > before):
         dispute.evidence_due_at = due_at
-        dispute.reminded_days = None
+        if before is None or due_at - before > EXTENDED_BY:
+            dispute.reminded_days = None
 
 
 def _compare(case: Case, notice: DisputeNotice, weight: Weight) -> None:
@@ -304,7 +308,6 @@ def reminder(dispute: Dispute, days_before: tuple[int, ...], now: datetime) -> i
 class Limits(msgspec.Struct, frozen=True):
     """How much may be brought against one dispute."""
 
-    words_max: int = 20_000
     all_words_max: int = 150_000
     file_max: int = 2_000_000
     all_files_max: int = 4_500_000
