@@ -198,10 +198,10 @@ class World:
             await connection.execute("INSERT INTO open_bank_lines (line_id, file_id) VALUES ($1, $2)", line_id, file_id)
         return line_id
 
-    async def run(self) -> RunResult:
+    async def run(self, *, balances: Sequence[str] = ()) -> RunResult:
         """One run, once no other test holds back what the ledger says."""
         await self.can_collect()
-        return await Run(self.database, Evidence(self.database, self.handlers), self.terms)()
+        return await Run(self.database, Evidence(self.database, self.handlers), self.terms, balances=balances)()
 
     async def can_collect(self) -> None:
         """Wait until every journal lies behind the horizon."""

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 import typer
@@ -43,6 +43,11 @@ T = TypeVar("T")
 _PIECE_BYTES: Final = 1 << 18
 _CONNECTIONS_MAX: Final = 3
 _LOOK_EVERY_S: Final = 0.2
+
+
+class _Summary(msgspec.Struct, frozen=True):
+    not_counted: int = 0
+
 
 reconciliation = typer.Typer(help="Reports of PSPs and bank statements, explained by the ledger.", no_args_is_help=True)
 bank_account = typer.Typer(help="Our accounts at banks, whose statements are taken.", no_args_is_help=True)
@@ -173,10 +178,14 @@ def add_bank_account(
     identification: Annotated[str, typer.Option(help="The IBAN, or the number that its statements show.")],
     reason: Reason,
     currency: Annotated[str | None, typer.Option(help="e.g. EUR; none: it holds several.")] = None,
+    counts: Annotated[
+        Literal["final", "interim"],
+        typer.Option(help="Which statements bring money: of whole days, or, where no others come, within the day."),
+    ] = "final",
     json: Json = False,
 ) -> None:
     """Add an account at a bank, whose statements are then taken."""
-    new = AddBankAccount(name=name, identification=identification, currency=currency, reason=reason)
+    new = AddBankAccount(name=name, identification=identification, currency=currency, counts=counts, reason=reason)
     _print_bank_account(_with_files(lambda files: files.bank_accounts.add(new, actor())), json)
 
 
@@ -189,7 +198,8 @@ def list_bank_accounts(json: Json = False) -> None:
         return
     for each in found:
         closed = "" if each.closed_at is None else f", closed {each.closed_at:%Y-%m-%d}"
-        typer.echo(f"{each.name}: {each.identification} {each.currency or 'several currencies'}{closed}")
+        interim = ", interim statements" if each.counts == "interim" else ""
+        typer.echo(f"{each.name}: {each.identification} {each.currency or 'several currencies'}{interim}{closed}")
     if not found:
         typer.echo("There are no bank accounts: statements of any are refused.")
 
@@ -264,6 +274,9 @@ def _print_file(file: ReportFileView, as_json: bool) -> None:
         return
     typer.echo(f"{file.file_id}: {_plain(file.name)} of {_of(file)}, {file.size_bytes:,} bytes, {_stands(file)}")
     typer.echo(f"{file.lines:,} lines, {file.repeated:,} repeated, {file.quarantined:,} in quarantine")
+    not_counted = msgspec.json.decode(file.summary, type=_Summary).not_counted
+    if not_counted:
+        typer.echo(f"{not_counted:,} entries do not count: of this account other statements do (`bank-account list`)")
 
 
 def _print_quarantined(console: Console, line: QuarantinedLineView) -> None:

@@ -90,7 +90,7 @@ async def test_what_is_named_as_a_part_is_left_alone(folder: Folder, name: str):
     ("where", "body", "reason"),
     [
         ("psp/acme/a.csv", acme_report(total=1), "the total is 1, the lines add up to 0, line 1, field total"),
-        ("psp/acme/a.zip", b"PK\x03\x04 and so on", "The file is a zip archive: unpack it"),
+        ("psp/acme/a.zip", b"PK\x03\x04 and so on", "The file is a ZIP archive (or a document in one): unpack it"),
         ("psp/acme/a.csv", b"", "The file is empty."),
         ("psp/nobody/a.csv", acme_report(), "There is no such PSP whose reports can be read; known: acme."),
         ("psp/acme/nobody/a.csv", acme_report(), "There is no account of this name at acme."),

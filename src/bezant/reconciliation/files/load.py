@@ -145,7 +145,7 @@ class _OneLoad:
             return PspLines(file.id, file.psp, file.psp_account_id)
         async with self._database.connection() as connection:
             rows = await store.bank_accounts(connection)
-        accounts = {row[2]: BankAccount(row[0], row[1], row[3], row[5] is not None) for row in rows}
+        accounts = {row[2]: BankAccount(row[0], row[1], row[3], row[5] is not None, row[6] == "final") for row in rows}
         return BankLines(file.id, accounts)
 
     async def _each_batch(self, reader: Any, write: Any, before_commit: str = "", after_commit: str = "") -> None:

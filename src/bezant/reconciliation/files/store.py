@@ -130,16 +130,21 @@ SELECT count(*) FROM added
 """
 _LINES_THERE = """
 SELECT n.at, l.file_id, l.line, f.name, l.kind, l.currency, l.gross_minor, l.fee_minor, l.net_minor,
-    l.presented_minor, l.presented_currency, l.reference, l.psp_reference, l.operation_reference, l.payout_id
+    l.presented_minor, l.presented_currency, l.reference, l.psp_reference, l.operation_reference,
+    coalesce(l.payout_id, t.payout_id)
 FROM unnest($2::uuid[], $3::integer[]) WITH ORDINALITY AS n (id, line, at)
 INNER JOIN psp_lines AS l ON l.id = n.id
 INNER JOIN report_files AS f ON f.id = l.file_id
+LEFT JOIN late_payouts AS t ON t.line_id = l.id AND t.file_id <> $1
 WHERE (l.file_id, l.line) <> ($1, n.line)
 """
 _NAME_PAYOUT = """
-UPDATE psp_lines AS l SET payout_id = n.payout_id FROM unnest($1::uuid[], $2::uuid[]) AS n (id, payout_id)
-WHERE l.id = n.id AND l.payout_id IS NULL
+INSERT INTO late_payouts (line_id, payout_id, file_id)
+SELECT n.id, n.payout_id, $3 FROM unnest($1::uuid[], $2::uuid[]) AS n (id, payout_id)
+INNER JOIN psp_lines AS l ON l.id = n.id AND l.payout_id IS NULL
+ON CONFLICT (line_id) DO NOTHING
 """
+_FORGET_LATE = "DELETE FROM late_payouts WHERE file_id = $1"
 # What a payout's own line says is kept from the first file that has it.
 _ADD_PAYOUTS = """
 INSERT INTO psp_payouts (id, psp, psp_account_id, payout_reference, currency, amount_minor, paid_at)
@@ -200,10 +205,11 @@ ORDER BY q.file_id DESC, q.line LIMIT $4
 _KNOWN_NAMES = "SELECT DISTINCT name FROM report_files WHERE name = ANY($1::text[]) AND uploaded_by = $2"
 _PSP_ACCOUNT = "SELECT id FROM psp_accounts WHERE name = $1 AND psp = $2"
 
-_BANK_ACCOUNT_COLUMNS = "id, name, identification, currency, created_at, closed_at"
+_BANK_ACCOUNT_COLUMNS = "id, name, identification, currency, created_at, closed_at, counts"
 _BANK_ACCOUNTS = f"SELECT {_BANK_ACCOUNT_COLUMNS} FROM bank_accounts ORDER BY name"
 _ADD_BANK_ACCOUNT = f"""
-INSERT INTO bank_accounts (id, name, identification, currency) VALUES ($1, $2, $3, $4) RETURNING {_BANK_ACCOUNT_COLUMNS}
+INSERT INTO bank_accounts (id, name, identification, currency, counts) VALUES ($1, $2, $3, $4, $5)
+RETURNING {_BANK_ACCOUNT_COLUMNS}
 """
 _CLOSE_BANK_ACCOUNT = f"""
 UPDATE bank_accounts SET closed_at = now() WHERE name = $1 AND closed_at IS NULL RETURNING {_BANK_ACCOUNT_COLUMNS}
@@ -308,6 +314,7 @@ async def finish(
 
 async def take_lines_back(transaction: Transaction, file_id: UUID, source: str, limit: int) -> int:
     """Delete at most `limit` lines of a file that is being loaded; how many."""
+    await transaction.connection.execute(_FORGET_LATE, file_id)
     statement = _TAKE_LINES_BACK if source == "psp" else _TAKE_BANK_LINES_BACK
     return await transaction.connection.fetchval(statement, file_id, limit)
 
@@ -327,10 +334,11 @@ async def lines_there(
     return await transaction.connection.fetch(_LINES_THERE, file_id, line_ids, numbers)
 
 
-async def name_payouts(transaction: Transaction, of_lines: Iterable[tuple[UUID, UUID]]) -> None:
-    """Say of lines which payout carries them, where that was not known."""
+async def name_payouts(transaction: Transaction, file_id: UUID, of_lines: Iterable[tuple[UUID, UUID]]) -> None:
+    """Say of lines which payout carries them, where that was not known; for the next run once the file counts."""
     in_order = sorted(of_lines)
-    await transaction.connection.execute(_NAME_PAYOUT, [each[0] for each in in_order], [each[1] for each in in_order])
+    columns = [each[0] for each in in_order], [each[1] for each in in_order]
+    await transaction.connection.execute(_NAME_PAYOUT, *columns, file_id)
 
 
 async def add_payouts(
@@ -391,15 +399,15 @@ async def psp_account(connection: Connection, name: str, psp: str) -> UUID | Non
 
 
 async def bank_accounts(connection: Connection) -> Sequence[Row]:
-    """(id, name, identification, currency, created, closed) of all accounts at banks."""
+    """(id, name, identification, currency, created, closed, what counts) of all accounts at banks."""
     return await connection.fetch(_BANK_ACCOUNTS)
 
 
 async def add_bank_account(
-    transaction: Transaction, account_id: UUID, name: str, identification: str, currency: str | None
+    transaction: Transaction, account_id: UUID, name: str, identification: str, currency: str | None, counts: str
 ) -> Row:
     """A new account at a bank. Raises DataRefused for a name or an identification that is there."""
-    return await transaction.connection.fetchrow(_ADD_BANK_ACCOUNT, account_id, name, identification, currency)
+    return await transaction.connection.fetchrow(_ADD_BANK_ACCOUNT, account_id, name, identification, currency, counts)
 
 
 async def close_bank_account(transaction: Transaction, name: str) -> Row | None:
