@@ -1,6 +1,7 @@
 """Stands before a PSP, passes every request on, and remembers with which key it came.
 
-Questions for new reports and statements are passed on and not remembered: the platform's own account asks for them by itself.
+Questions for new reports and statements are passed on and not remembered: the platform's own account asks for them
+by itself.
 """
 
 import http.client
