@@ -40,7 +40,7 @@ class World:
         return self._journal
 
     def now(self) -> float:
-        """The simulator's clock, in seconds since 1970, as finely as it is shown: what is "until then" includes then."""
+        """The simulator's clock, in seconds since 1970, as fine as it is shown: "until then" includes then."""
         return round(time.time(), 6)
 
     def start(self) -> None:
