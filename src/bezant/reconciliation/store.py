@@ -46,9 +46,12 @@ _MOVE_CURSOR = "UPDATE operations_cursor SET tx = $1"
 _LINE = f"""
 SELECT l.id, l.kind, l.currency, l.gross_minor, l.fee_minor, l.net_minor, l.presented_minor, l.presented_currency,
     l.reference, l.psp_reference, l.operation_reference, l.payout_id, l.occurred_at, l.psp, l.psp_account_id,
-    coalesce(c.merchant_id, '{OPERATOR}'), coalesce(y.shared_at IS NOT NULL, false), coalesce(u.times, 0)
+    coalesce(c.merchant_id, '{OPERATOR}'), coalesce(y.shared_at IS NOT NULL, false), coalesce(u.times, 0),
+    a.payment_id
 FROM {{0}} AS n
 INNER JOIN psp_lines AS l ON l.id = n.line_id
+LEFT JOIN payment_attempts AS a ON a.id = CASE
+    WHEN l.reference ~ '^att_[0-9a-f]{{{{32}}}}$' THEN substr(l.reference, 5)::uuid END
 LEFT JOIN psp_accounts AS c ON c.id = l.psp_account_id
 LEFT JOIN psp_payouts AS y ON y.id = l.payout_id
 LEFT JOIN undone_matches AS u ON u.item_id = l.id
@@ -64,9 +67,6 @@ SELECT l.id, l.net_minor, l.currency, e.merchant_id, e.match_id, coalesce(u.time
 FROM psp_lines AS l INNER JOIN explained AS e ON e.item_id = l.id AND e.rule <> 'payout'
 LEFT JOIN undone_matches AS u ON u.item_id = l.id
 WHERE l.payout_id = $1 AND l.id > $2 ORDER BY l.id LIMIT $3
-"""
-_PAYMENTS_OF_ATTEMPTS = """
-SELECT a.id, a.payment_id FROM unnest($1::uuid[]) AS w (id) INNER JOIN payment_attempts AS a ON a.id = w.id
 """
 _OPERATIONS_OF_ATTEMPTS = """
 SELECT a.id, a.operation FROM unnest($1::uuid[]) AS w (id) INNER JOIN payment_attempts AS a ON a.id = w.id
@@ -217,11 +217,6 @@ async def open_lines(connection: Connection, after: UUID, limit: int) -> list[Ps
 async def still_open(connection: Connection, line_ids: Sequence[UUID]) -> set[UUID]:
     """Which of these lines nothing explains yet."""
     return {row[0] for row in await connection.fetch(_STILL_OPEN, line_ids)}
-
-
-async def payments_of_attempts(connection: Connection, attempt_ids: Sequence[UUID]) -> dict[UUID, UUID]:
-    """The payment of each attempt."""
-    return dict(await connection.fetch(_PAYMENTS_OF_ATTEMPTS, attempt_ids))
 
 
 async def operations_of_attempts(connection: Connection, attempt_ids: Sequence[UUID]) -> dict[UUID, str]:
