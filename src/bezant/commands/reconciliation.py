@@ -18,7 +18,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Column, Table
 
-from bezant.app import REPORTS
 from bezant.base.config import Settings
 from bezant.base.db import Database
 from bezant.base.errors import OperatorError
@@ -37,6 +36,7 @@ from bezant.reconciliation.files.records import (
 )
 from bezant.reconciliation.files.service import MIB, ReportFiles
 from bezant.reconciliation.files.states import FileState, ReportFile
+from bezant.supported import REPORTS
 
 T = TypeVar("T")
 

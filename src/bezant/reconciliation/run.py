@@ -21,7 +21,7 @@ from bezant.reconciliation import adapt, candidates, store
 from bezant.reconciliation.collect import Collect
 from bezant.reconciliation.deposits import Deposits
 from bezant.reconciliation.evidence import Evidence
-from bezant.reconciliation.late import LatePayouts
+from bezant.reconciliation.late.name import LatePayouts
 from bezant.reconciliation.lease import Lease
 from bezant.reconciliation.matching.breaks import find_breaks
 from bezant.reconciliation.matching.exact import match_exactly

@@ -1,6 +1,6 @@
 """Writes what is explained: postings, explanations and what becomes of the payments, in the caller's transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from uuid import UUID
 
 import msgspec
@@ -136,13 +136,18 @@ async def share_out(
     for line_id, net_minor, currency, merchant_id, _, undone in rows:
         shares.take(payout_id, (line_id, undone), merchant_id, currency, net_minor, written_off=written_off)
     through = rows[-1][0] if rows else after
+    await store.shared_through(transaction, payout_id, through, is_all=is_all)
+    return is_all, through, await settle_shares(transaction, shares, {row[4] for row in rows})
+
+
+async def settle_shares(transaction: Transaction, shares: "Shares", matches: Set[UUID]) -> Sequence[Journal]:
+    """Post shares of lines that were explained before, and settle the captures that are all at the bank by that."""
     journals = shares.journals(transaction)
     await post(transaction, journals)
-    await store.shared_through(transaction, payout_id, through, is_all=is_all)
-    moved = await store.captures_of_matches(transaction.connection, sorted({row[4] for row in rows}))
+    moved = await store.captures_of_matches(transaction.connection, sorted(matches))
     if moved:
         await settle(transaction, moved)
-    return is_all, through, journals
+    return journals
 
 
 class Shares:

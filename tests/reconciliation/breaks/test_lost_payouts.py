@@ -192,6 +192,14 @@ async def test_payout_that_failed_is_explained_by_the_one_with_which_it_was_sent
     await assert_verified_async(database_url)
 
 
+async def test_payout_of_which_only_its_failure_is_reported_is_not_awaited(database_url: str) -> None:
+    async with world_on(database_url) as world:
+        await world.reports({"kind": "payout_failed", "gross_minor": 4_000}, payout=LOST, paid=False)
+        assert (await world.run()).found == []
+        assert await rows(world, "SELECT count(*) FROM open_lines") == [(0,)]
+    await assert_verified_async(database_url)
+
+
 async def test_no_more_can_have_come_with_a_payout_than_its_lines_leave(database_url: str) -> None:
     async with world_on(database_url) as world:
         shop = await world.merchant()

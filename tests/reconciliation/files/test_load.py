@@ -13,7 +13,7 @@ from bezant.psp.reports import LineKind, ReportLine, Reports
 from bezant.reconciliation.files.faults import AMOUNT_MAX
 from bezant.reconciliation.files.records import QuarantineFilter
 from bezant.reconciliation.files.states import BAD_LINES_MAX
-from bezant.reconciliation.late import LatePayouts
+from bezant.reconciliation.late.name import LatePayouts
 from bezant.reconciliation.lease import Lease
 from tests.reconciliation.files.readers import ACME, EPOCH, acme_line, acme_report, read_acme
 from tests.reconciliation.files.world import World, at_once, world_on

@@ -1,20 +1,13 @@
-"""Which payout carries a line, where that is known only after the line was there: said by a later file, or by sums.
-
-A PSP of whose lines none names a payout pays out of a balance. Where the balance is drawn whole, what has moved it
-between two payouts comes to just what the second one takes: then those lines are its lines. Where they come to
-anything else nothing is said, and the deposit waits for a person.
-"""
+"""A run learns which payout carries a line that was there before that was known."""
 
 from collections.abc import Collection
 from typing import Final
 
 from bezant.base.db import Database, Transaction
 from bezant.base.failpoints import reach
-from bezant.ledger.post import post
-from bezant.payments.settling import settle
-from bezant.reconciliation import store
+from bezant.reconciliation.late import store
 from bezant.reconciliation.lease import Lease
-from bezant.reconciliation.settle import Shares
+from bezant.reconciliation.settle import Shares, settle_shares
 
 AT_ONCE: Final = 4_000
 
@@ -56,8 +49,4 @@ async def _share(transaction: Transaction, lines: Collection[store.LateLine]) ->
         assert line.merchant_id is not None
         key, lost = (line.id, line.undone), line.is_written_off
         shares.take(line.payout_id, key, line.merchant_id, line.currency, line.net_minor, written_off=lost)
-    await post(transaction, shares.journals(transaction))
-    matches = {line.match_id for line in explained if line.match_id is not None}
-    moved = await store.captures_of_matches(transaction.connection, sorted(matches))
-    if moved:
-        await settle(transaction, moved)
+    await settle_shares(transaction, shares, {line.match_id for line in explained if line.match_id is not None})
