@@ -36,6 +36,8 @@ CREATE TABLE report_files (
     quarantined integer NOT NULL DEFAULT 0,
     summary jsonb NOT NULL DEFAULT '{}',
     uploaded_by text NOT NULL,
+    -- the file whose content this reads once more; null: it has a content of its own
+    content_of uuid REFERENCES report_files (id),
     -- who receives or loads it, and until when nobody else may
     lease_owner uuid,
     lease_until timestamptz,
@@ -50,8 +52,10 @@ CREATE TABLE report_files (
     )
 );
 
--- Each file once; one that was refused may come again.
-CREATE UNIQUE INDEX report_files_once ON report_files (sha256) WHERE state <> 'refused';
+-- Each file once; one that was refused may come again, and a person may have one read again.
+CREATE UNIQUE INDEX report_files_once ON report_files (sha256) WHERE state <> 'refused' AND content_of IS null;
+CREATE UNIQUE INDEX report_files_one_reading ON report_files (content_of) WHERE state IN ('received', 'loading');
+CREATE INDEX report_files_of_content ON report_files (content_of) WHERE content_of IS NOT null;
 -- Lines of one account are loaded by one file at a time, so that a refused one takes nothing of another's with it.
 CREATE UNIQUE INDEX report_files_one_loading ON report_files (
     source, psp, psp_account_id
