@@ -249,6 +249,39 @@ INSERT INTO operations_cursor (tx) VALUES (0);
 -- Journals are written in the order of their transactions, so this index costs next to nothing.
 CREATE INDEX ledger_journals_by_tx ON ledger_journals USING brin (tx) WITH (pages_per_range = 16, autosummarize = on);
 
+-- That a journal's payment is there and its merchant's is looked up for whole statements too, as entries are: payments
+-- are never deleted and never change hands, so no row needs to be locked for it, as a foreign key would each time.
+ALTER TABLE ledger_journals DROP CONSTRAINT ledger_journals_payment_id_merchant_id_fkey;
+
+CREATE OR REPLACE FUNCTION check_posted_journals() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    wrong uuid;
+BEGIN
+    SELECT j.id INTO wrong
+    FROM posted AS j
+    WHERE (
+        SELECT e.line FROM ledger_entries AS e
+        WHERE e.journal_id = j.id AND e.merchant_id = j.merchant_id AND e.line = 1
+    ) IS NULL
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'journal % has no entries: journals and their entries come in one statement', wrong
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_journals_not_empty';
+    END IF;
+    SELECT j.id INTO wrong
+    FROM posted AS j
+    WHERE j.payment_id IS NOT null AND (
+        SELECT p.id FROM payments AS p WHERE p.id = j.payment_id AND p.merchant_id = j.merchant_id
+    ) IS NULL
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'journal % is of a payment that is not there, or of another merchant''s', wrong
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'ledger_journals_payment';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
 CREATE TABLE explained (
     item_id uuid PRIMARY KEY,
     side text NOT NULL CHECK (side IN ('operation', 'line', 'payout', 'bank_line')),

@@ -10,6 +10,7 @@ from bezant.reconciliation.breaks.by_hand import lost_payouts
 from bezant.reconciliation.breaks.by_hand.lost_payouts import match_sent_again, write_off_payout
 from bezant.reconciliation.breaks.by_hand.match import match_deposits
 from bezant.reconciliation.breaks.keep import keep
+from bezant.reconciliation.breaks.resolve import match_items
 from bezant.reconciliation.breaks.rules import Resolution
 from bezant.reconciliation.matching.model import BreakKind
 from tests.reconciliation.breaks.desk import (
@@ -171,14 +172,17 @@ async def test_payout_that_failed_is_explained_by_the_one_with_which_it_was_sent
         came_back = {"kind": "payout_failed", "gross_minor": 4_900}
         await world.reports(charge(second), came_back, payout="po_9d20f3")
         came = await world.books(7_900, "po_9d20f3")
-        kinds = [each.kind for each in (await world.run()).found]
-        assert kinds == ["missing_deposit", "payout_mismatch"]
+        found = (await world.run()).found
+        assert [each.kind for each in found] == ["missing_deposit", "payout_mismatch"]
+        await keep(world.database, found)
         assert await rows(world, "SELECT count(*) FROM open_lines") == [(0,)]
         assert await world.book() == {"cash": 4_900, "suspense": 4_900}
         assert (await world.status(first), await world.status(second)) == ("captured", "settled")
 
-        again = [payout_id()], payout_id("po_9d20f3")
-        made = await by_hand(world, lambda t: match_sent_again(t, *again, ME))
+        ours, theirs = ([ids.show(ids.PAYOUT_AT_PSP, payout_id(name))] for name in (LOST, "po_9d20f3"))
+        made = await by_hand(world, lambda t: match_items(t, ours, theirs, ME, write_off=False))
+        ended = await rows(world, "SELECT kind, resolution FROM breaks WHERE item_id = $1", payout_id())
+        assert ended == [("missing_deposit", "matched")]
         assert (made.items, made.written_off_minor) == ((payout_id(),), 0)
         assert (await world.run()).found == []
         assert (await world.book(shop))["cash"] == 7_900
