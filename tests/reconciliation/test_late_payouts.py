@@ -17,16 +17,6 @@ def payout_id(name: str) -> UUID:
     return ids.dated(NOW, "payout", PSP, "", name)
 
 
-async def tells_late(world: World, payout: str, *lines: UUID) -> None:
-    """A further report says which payout carries lines that are there."""
-    await world.sql(
-        "INSERT INTO late_payouts (line_id, payout_id, file_id) "
-        "SELECT l.id, $1, l.file_id FROM psp_lines AS l WHERE l.id = ANY ($2::uuid[])",
-        payout_id(payout),
-        lines,
-    )
-
-
 async def test_line_that_was_explained_before_its_payout_was_known_gets_its_share_of_the_deposit(
     database_url: str,
 ) -> None:
@@ -41,7 +31,7 @@ async def test_line_that_was_explained_before_its_payout_was_known_gets_its_shar
         assert (await world.book())["suspense"] == 7_900
         assert await world.status(first) == "captured"
 
-        await tells_late(world, "po_84c1a7", lines["a"], lines["b"])
+        await world.tells_late("po_84c1a7", lines["a"], lines["b"])
         assert (await world.run()).found == []
         assert (await world.status(first), await world.status(second)) == ("settled", "settled")
         assert ((await world.book(shop))["cash"], await world.book()) == (7_900, {})
@@ -56,7 +46,7 @@ async def test_line_whose_payout_was_written_off_before_it_was_known_is_as_lost(
         await world.reports({"kind": "payout", "gross_minor": 0}, payout="po_84c1a7")
         await world.run()
         await by_hand(world, lambda t: write_off_payout(t, payout_id("po_84c1a7"), ME))
-        await tells_late(world, "po_84c1a7", lines["a"])
+        await world.tells_late("po_84c1a7", lines["a"])
         await world.run()
         assert ((await world.book(shop))["write_off_expense"], await world.status(sale)) == (5_000, "captured")
     await assert_verified_async(database_url)
