@@ -20,8 +20,8 @@ _JOURNALS = "SELECT kind, count(*) FROM ledger_journals WHERE kind <> 'bank_depo
 
 
 async def told(world: World) -> None:
-    """Two merchants' sales, a refund, a fee, a stranger's sale; payouts that are reported before their deposit came, after,
-    and before it is known that they carry a line.
+    """Two merchants' sales, a refund, a fee, a stranger's sale; payouts reported before their deposit came, after, and
+    before it is known that they carry a line.
     """
     one, two = await world.merchant("One"), await world.merchant("Two")
     sales = [await world.sells(merchant, 1_000 + n) for n, merchant in enumerate((one, two) * 5)]
