@@ -11,6 +11,8 @@ CREATE TABLE bank_accounts (
     -- an IBAN or the bank's own number, without blanks, in capitals
     identification text NOT NULL UNIQUE CHECK (identification ~ '^[A-Z0-9/.:-]{1,64}$'),
     currency text CHECK (currency ~ '^[A-Z]{3}$'),
+    -- which of its statements bring entries: those of whole days, or those within the day that tell them before
+    counts text NOT NULL DEFAULT 'final' CHECK (counts IN ('final', 'interim')),
     created_at timestamptz NOT NULL DEFAULT now(),
     closed_at timestamptz
 );
@@ -36,6 +38,8 @@ CREATE TABLE report_files (
     quarantined integer NOT NULL DEFAULT 0,
     summary jsonb NOT NULL DEFAULT '{}',
     uploaded_by text NOT NULL,
+    -- the file whose content this reads once more; null: it has a content of its own
+    content_of uuid REFERENCES report_files (id),
     -- who receives or loads it, and until when nobody else may
     lease_owner uuid,
     lease_until timestamptz,
@@ -50,8 +54,10 @@ CREATE TABLE report_files (
     )
 );
 
--- Each file once; one that was refused may come again.
-CREATE UNIQUE INDEX report_files_once ON report_files (sha256) WHERE state <> 'refused';
+-- Each file once; one that was refused may come again, and a person may have one read again.
+CREATE UNIQUE INDEX report_files_once ON report_files (sha256) WHERE state <> 'refused' AND content_of IS null;
+CREATE UNIQUE INDEX report_files_one_reading ON report_files (content_of) WHERE state IN ('received', 'loading');
+CREATE INDEX report_files_of_content ON report_files (content_of) WHERE content_of IS NOT null;
 -- Lines of one account are loaded by one file at a time, so that a refused one takes nothing of another's with it.
 CREATE UNIQUE INDEX report_files_one_loading ON report_files (
     source, psp, psp_account_id
@@ -135,6 +141,17 @@ CREATE TABLE psp_lines (
 );
 
 CREATE INDEX psp_lines_of_payout ON psp_lines (payout_id, id) WHERE payout_id IS NOT null;
+CREATE INDEX psp_lines_of_no_payout ON psp_lines (psp, occurred_at) WHERE payout_id IS null;
+
+-- Payouts of lines that were there before: the next run names them, so that nothing is explained meanwhile.
+CREATE TABLE late_payouts (
+    line_id uuid PRIMARY KEY,
+    payout_id uuid NOT NULL,
+    -- what says so counts once this is loaded
+    file_id uuid NOT NULL
+);
+
+CREATE INDEX late_payouts_of_file ON late_payouts (file_id);
 
 CREATE TABLE open_lines (
     line_id uuid PRIMARY KEY,
@@ -155,13 +172,21 @@ CREATE TABLE psp_payouts (
     amount_minor bigint,
     paid_at timestamptz,
     deposited_at timestamptz,
+    -- it never came, and a person has given it up: since `deposited_at` its lines are shared out as lost
+    written_off boolean NOT NULL DEFAULT false,
+    -- it failed, and came with this one, beyond what that one's own lines say
+    sent_again_with uuid REFERENCES psp_payouts (id),
     -- of the lines that were explained before its deposit was found: shared out up to this one, and when all were
     shared_through uuid,
     shared_at timestamptz,
-    CONSTRAINT psp_payouts_shared CHECK (shared_at IS null OR deposited_at IS NOT null)
+    CONSTRAINT psp_payouts_shared CHECK (shared_at IS null OR deposited_at IS NOT null),
+    CONSTRAINT psp_payouts_ended_by_hand CHECK (
+        deposited_at IS NOT null OR (NOT written_off AND sent_again_with IS null)
+    )
 );
 
 CREATE INDEX psp_payouts_open ON psp_payouts (psp, id) WHERE deposited_at IS null;
+CREATE INDEX psp_payouts_sent_again ON psp_payouts (sent_again_with) WHERE sent_again_with IS NOT null;
 CREATE INDEX psp_payouts_to_share ON psp_payouts (id) WHERE deposited_at IS NOT null AND shared_at IS null;
 
 CREATE TABLE bank_lines (

@@ -50,6 +50,18 @@ def read_whole(path: Path) -> tuple[list[Any], str | None]:
     return parts, None
 
 
+async def that_count(world: World, parts: list[Any]) -> list[Any]:
+    """What stands in statements of the kind that brings entries of their account."""
+    rows = await world.sql("SELECT identification, counts = 'final' FROM bank_accounts")
+    counted, is_counted = list[Any](), False
+    for part in parts:
+        if isinstance(part, StatementHead):
+            is_counted = dict(rows)[normalised(part.account)] == part.is_final
+        if is_counted:
+            counted.append(part)
+    return counted
+
+
 async def test_statements_are_loaded_as_they_are_read_or_refused_and_leave_nothing(world: World):
     paths = bank_files()
     assert len(paths) > 50
@@ -60,7 +72,8 @@ async def test_statements_are_loaded_as_they_are_read_or_refused_and_leave_nothi
             account = normalised(head.account)
             known = await world.sql("SELECT 1 FROM bank_accounts WHERE identification = $1", account)
             if not known and refusal is None:
-                await world.bank_account(f"bank-{number}-{at}", account, None)
+                counts = "final" if head.is_final else "interim"
+                await world.bank_account(f"bank-{number}-{at}", account, None, counts)
         new = await world.files.senders.new_file(source="bank", name=path.name, by="tests")
         file, is_new = await world.files.receive(new, pieces_of(path_bytes(path)))
         if not is_new:
@@ -73,6 +86,7 @@ async def test_statements_are_loaded_as_they_are_read_or_refused_and_leave_nothi
             assert refusal in (kept.refusal or ""), path
             assert here == [], path
             continue
+        parts = await that_count(world, parts)
         entries = [part for part in parts if isinstance(part, StatementEntry)]
         assert (kept.state, kept.lines + kept.repeated) == ("loaded", len(entries)), (path, kept.refusal)
         assert kept.quarantined == sum(isinstance(part, BadLine) for part in parts), path

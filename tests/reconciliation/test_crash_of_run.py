@@ -10,9 +10,8 @@ from tests.reconciliation.world import World, charge, refund, world_on
 from tests.support.processes import bezant
 from tests.support.verification import assert_verified_async
 
-_POINTS = [
-    f"settle.{when}:{what}" for what in ("deposits", "share", "lines") for when in ("before_commit", "after_commit")
-]
+_STEPS = ("late", "deposits", "share", "lines")
+_POINTS = [f"settle.{when}:{what}" for what in _STEPS for when in ("before_commit", "after_commit")]
 _BALANCES = """
 SELECT b.account_code, sum(b.debit_minor - b.credit_minor) FROM ledger_balances AS b GROUP BY 1 ORDER BY 1
 """
@@ -21,12 +20,19 @@ _JOURNALS = "SELECT kind, count(*) FROM ledger_journals WHERE kind <> 'bank_depo
 
 
 async def told(world: World) -> None:
-    """Two merchants' sales, a refund, a fee; a payout reported before its deposit came, one after; a stranger's."""
+    """Two merchants' sales, a refund, a fee, a stranger's sale; payouts reported before their deposit came, after, and
+    before it is known that they carry a line.
+    """
     one, two = await world.merchant("One"), await world.merchant("Two")
     sales = [await world.sells(merchant, 1_000 + n) for n, merchant in enumerate((one, two) * 5)]
     back = await world.refunds(sales[0], 400)
     await world.reports(*(charge(sale, fee_minor=30) for sale in sales[:6]), payout="po_84c1a7")
+    late = await world.reports(charge(await world.sells(one, 2_000), line_reference="late"))
+    await world.reports({"kind": "payout", "gross_minor": 0}, payout="po_77aa31")
+    await world.sql("UPDATE psp_payouts SET amount_minor = 2_000 WHERE payout_reference = 'po_77aa31'")
+    await world.books(2_000, "PAYOUT po_77aa31")
     await world.run()
+    await world.tells_late("po_77aa31", late["late"])
     await world.books(sum(sale.amount_minor - 30 for sale in sales[:6]), "PAYOUT po_84c1a7")
     monthly = {"kind": "fee", "gross_minor": 0, "fee_minor": 90}
     stranger = {"kind": "charge", "gross_minor": 77, "psp_reference": "ch_stranger"}
@@ -63,5 +69,5 @@ async def test_run_that_dies_is_carried_on_by_the_next(database_url: str, point:
         balances = dict(crashed[0])
         assert balances["customer_funds_in_transit"] == balances["psp_clearing"] == 0
         assert balances["suspense"] == -77, "the stranger's row, and nothing else"
-        assert dict(crashed[2])["psp_settlement"] == 10
+        assert dict(crashed[2])["psp_settlement"] == 11
     await assert_verified_async(database_url)

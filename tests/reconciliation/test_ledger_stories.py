@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from bezant.base import ids
 from bezant.base.errors import Busy
-from tests.reconciliation.world import charge, refund, world_on
+from tests.reconciliation.world import NOW, PSP, charge, refund, world_on
 from tests.support.verification import assert_verified_async
 
 
@@ -247,4 +248,24 @@ async def test_second_run_at_the_same_time_is_refused(database_url: str) -> None
         results = await asyncio.gather(*(world.run() for _ in range(3)), return_exceptions=True)
         assert sum(isinstance(result, Busy) for result in results) == 2
         assert (await world.book(shop))["cash"] == 4_900
+    await assert_verified_async(database_url)
+
+
+async def test_second_deposit_of_a_payout_that_came_is_an_excess_that_names_it(database_url: str) -> None:
+    async with world_on(database_url) as world:
+        shop = await world.merchant()
+        sale = await world.sells(shop, 5_000)
+        await world.reports(charge(sale), payout="po_84c1a7")
+        await world.books(5_000, "payout po_84c1a7")
+        assert (await world.run()).found == []
+        other = await world.sells(shop, 5_000)
+        again = await world.books(5_000, "PAYOUT PO 84C1A7 again")
+        await world.reports(charge(other), payout="po_9d20f3")
+        excess, waits = (await world.run()).found
+        assert (excess.kind, excess.currency, excess.at_risk_minor) == ("excess", "USD", 5_000)
+        assert excess.subjects == (again, ids.dated(NOW, "payout", PSP, "", "po_84c1a7"))
+        assert (waits.kind, await world.status(other)) == ("missing_deposit", "captured"), (
+            "not taken for another payout"
+        )
+        assert (await world.book())["suspense"] == 5_000
     await assert_verified_async(database_url)

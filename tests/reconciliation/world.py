@@ -170,6 +170,15 @@ class World:
                 await connection.execute("INSERT INTO open_lines (line_id, file_id) VALUES ($1, $2)", line_id, file_id)
         return found
 
+    async def tells_late(self, payout: str, *lines: UUID) -> None:
+        """A further report says which payout carries lines that are there."""
+        await self.sql(
+            "INSERT INTO late_payouts (line_id, payout_id, file_id) "
+            "SELECT l.id, $1, l.file_id FROM psp_lines AS l WHERE l.id = ANY ($2::uuid[])",
+            ids.dated(NOW, "payout", PSP, "", payout),
+            lines,
+        )
+
     async def books(self, amount_minor: int, text: str, *, kind: str = "transfer", currency: str = "USD") -> UUID:
         """An entry of a bank statement that was loaded."""
         file_id, line_id = ids.new_id(), ids.new_id()
@@ -198,10 +207,10 @@ class World:
             await connection.execute("INSERT INTO open_bank_lines (line_id, file_id) VALUES ($1, $2)", line_id, file_id)
         return line_id
 
-    async def run(self) -> RunResult:
+    async def run(self, *, balances: Sequence[str] = ()) -> RunResult:
         """One run, once no other test holds back what the ledger says."""
         await self.can_collect()
-        return await Run(self.database, Evidence(self.database, self.handlers), self.terms)()
+        return await Run(self.database, Evidence(self.database, self.handlers), self.terms, balances=balances)()
 
     async def can_collect(self) -> None:
         """Wait until every journal lies behind the horizon."""

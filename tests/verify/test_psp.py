@@ -24,7 +24,8 @@ from tests.support.processes import bezant
 from tests.support.verification import TEST_SEALER, describe
 
 TRUNCATE = """
-TRUNCATE merchants, payments, payment_attempts, ledger_entries, outbox_events, idempotency_keys, psp_requests CASCADE
+TRUNCATE merchants, payments, payment_attempts, ledger_journals, ledger_entries, outbox_events, idempotency_keys,
+    psp_requests CASCADE
 """
 AMOUNTS, STRANGERS, MISSING = "psp_amounts_agree", "psp_charges_are_ours", "psp_holds_our_payments"
 

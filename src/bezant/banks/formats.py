@@ -6,8 +6,9 @@ from bezant.banks.bai2 import BAI2
 from bezant.banks.camt import CAMT
 from bezant.banks.contract import Format
 from bezant.banks.mt940 import MT940
-from bezant.banks.pieces import refuse_what_is_no_text, without_mark
+from bezant.banks.pieces import refuse_what_is_no_text
 from bezant.base.file_faults import FileRefused
+from bezant.base.file_kinds import looks_like
 
 FORMATS: Final = (CAMT, MT940, BAI2)
 """Those that say themselves what they are. A CSV needs a mapping: `csv_mapping.csv_format`."""
@@ -26,6 +27,7 @@ def recognise(start: bytes) -> Format:
     for known in FORMATS:
         if known.recognise(start[:START_BYTES]):
             return known
-    if without_mark(start).lstrip()[:1] == b"<":
-        raise FileRefused("an XML file that is none of camt.052, camt.053 and camt.054", line=1)
-    raise FileRefused("none of camt.052, camt.053, camt.054, MT940, MT942 and BAI2; a CSV file needs a mapping", line=1)
+    seen = looks_like(start)
+    shown = f"{seen}, which is " if seen else ""
+    known = "camt.052, camt.053, camt.054, MT940, MT942 and BAI2"
+    raise FileRefused(f"{shown}none of {known}; a CSV file needs a mapping", line=1)

@@ -5,28 +5,10 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from bezant.base.file_faults import FileRefused
+from bezant.base.file_kinds import MAGIC_BYTES_MAX, binary_kind
 
 LINE_BYTES_MAX: Final = 64 * 1024
 
-_MAGIC: Final = {
-    b"PK\x03\x04": "a ZIP archive (or a document in one)",
-    b"PK\x05\x06": "an empty ZIP archive",
-    b"PK\x07\x08": "a ZIP archive",
-    b"\x1f\x8b": "a gzip archive",
-    b"BZh": "a bzip2 archive",
-    b"\xfd7zXZ\x00": "an xz archive",
-    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
-    b"Rar!\x1a": "a RAR archive",
-    b"\x28\xb5\x2f\xfd": "a zstd archive",
-    b"%PDF-": "a PDF document",
-    b"{\\rtf": "an RTF document",
-    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an Office document",
-    b"\x89PNG": "a picture",
-    b"\xff\xd8\xff": "a picture",
-    b"\x7fELF": "a program",
-    b"MZ\x90\x00": "a program",
-}
-_MAGIC_BYTES_MAX: Final = max(map(len, _MAGIC))
 _UTF_8_MARK: Final = b"\xef\xbb\xbf"
 _UTF_16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 _UTF_32_MARKS: Final = (b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")
@@ -37,9 +19,9 @@ def refuse_what_is_no_text(start: bytes) -> None:
     """Raise `FileRefused` with the name of what `start` begins, if that is an archive, a document or a program."""
     if not start.strip():
         raise FileRefused("the file is empty")
-    for magic, name in _MAGIC.items():
-        if start.startswith(magic):
-            raise FileRefused(f"the file is {name}: send the bank's own file as it is")
+    known = binary_kind(start)
+    if known is not None:
+        raise FileRefused(f"the file is {known}: send the bank's own file as it is")
     if start.startswith(_UTF_32_MARKS):
         raise FileRefused("the file is encoded in UTF-32: send it as UTF-8")
 
@@ -50,7 +32,7 @@ def checked(pieces: Iterable[bytes]) -> Iterator[bytes]:
     start = b""
     for piece in remaining:
         start += piece
-        if len(start) >= _MAGIC_BYTES_MAX and start.strip():
+        if len(start) >= MAGIC_BYTES_MAX and start.strip():
             break
         if len(start) > LINE_BYTES_MAX:
             raise FileRefused("the file begins with 64 KiB of blanks")

@@ -1,4 +1,4 @@
-"""`bezant reconciliation load|files|file|content|quarantine` and `bank-account add|list|close`.
+"""`bezant reconciliation load|read-again|files|file|content|quarantine` and `bank-account add|list|close`.
 
 Other modules of this folder add their own commands to the group `reconciliation`.
 """
@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 import typer
@@ -24,6 +24,7 @@ from bezant.base.errors import OperatorError
 from bezant.commands.start import actor, current_database, load_settings, run_on
 from bezant.reconciliation.files.bank_accounts import AddBankAccount, BankAccountView
 from bezant.reconciliation.files.csv_mappings import bank_formats
+from bezant.reconciliation.files.read_again import ReadFileAgain
 from bezant.reconciliation.files.receive import PART_BYTES
 from bezant.reconciliation.files.records import (
     FileFilter,
@@ -42,6 +43,11 @@ T = TypeVar("T")
 _PIECE_BYTES: Final = 1 << 18
 _CONNECTIONS_MAX: Final = 3
 _LOOK_EVERY_S: Final = 0.2
+
+
+class _Summary(msgspec.Struct, frozen=True):
+    not_counted: int = 0
+
 
 reconciliation = typer.Typer(help="Reports of PSPs and bank statements, explained by the ledger.", no_args_is_help=True)
 bank_account = typer.Typer(help="Our accounts at banks, whose statements are taken.", no_args_is_help=True)
@@ -76,17 +82,30 @@ def load_file(
             psp_account=account,
             format_=format_,
         )
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        with _progress() as bar:
             file, is_new = await files.receive(new, _pieces(path, bar))
             if not is_new and not json:
                 bar.console.print("This very file is there already.")
             return await _loaded(files, file, bar)
 
-    shown = view(_with_files(load))
-    _print_file(shown, json)
-    if shown.refusal is not None:
-        raise OperatorError(f"The file is refused: {_refusal(shown)}.")
+    _print_outcome(view(_with_files(load)), json)
+
+
+@reconciliation.command("read-again")
+def read_file_again(
+    file: File,
+    reason: Reason,
+    format_: Annotated[str | None, typer.Option("--format", help="None: the one that it was read as.")] = None,
+    json: Json = False,
+) -> None:
+    """Read a file again that was refused, or lines of which are in quarantine, e.g. once its account is known."""
+    wanted = ReadFileAgain(reason=reason, format=format_)
+
+    async def read(files: ReportFiles) -> ReportFile:
+        with _progress() as bar:
+            return await _loaded(files, await files.read_again(file, wanted, actor()), bar)
+
+    _print_outcome(view(_with_files(read)), json)
 
 
 @reconciliation.command("files")
@@ -159,10 +178,14 @@ def add_bank_account(
     identification: Annotated[str, typer.Option(help="The IBAN, or the number that its statements show.")],
     reason: Reason,
     currency: Annotated[str | None, typer.Option(help="e.g. EUR; none: it holds several.")] = None,
+    counts: Annotated[
+        Literal["final", "interim"],
+        typer.Option(help="Which statements bring money: of whole days, or, where no others come, within the day."),
+    ] = "final",
     json: Json = False,
 ) -> None:
     """Add an account at a bank, whose statements are then taken."""
-    new = AddBankAccount(name=name, identification=identification, currency=currency, reason=reason)
+    new = AddBankAccount(name=name, identification=identification, currency=currency, counts=counts, reason=reason)
     _print_bank_account(_with_files(lambda files: files.bank_accounts.add(new, actor())), json)
 
 
@@ -175,7 +198,8 @@ def list_bank_accounts(json: Json = False) -> None:
         return
     for each in found:
         closed = "" if each.closed_at is None else f", closed {each.closed_at:%Y-%m-%d}"
-        typer.echo(f"{each.name}: {each.identification} {each.currency or 'several currencies'}{closed}")
+        interim = ", interim statements" if each.counts == "interim" else ""
+        typer.echo(f"{each.name}: {each.identification} {each.currency or 'several currencies'}{interim}{closed}")
     if not found:
         typer.echo("There are no bank accounts: statements of any are refused.")
 
@@ -232,12 +256,27 @@ async def _loaded(files: ReportFiles, file: ReportFile, bar: Progress) -> Report
     return file
 
 
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+def _print_outcome(file: ReportFileView, as_json: bool) -> None:
+    """What became of a file; one that is refused is an error."""
+    _print_file(file, as_json)
+    if file.refusal is not None:
+        raise OperatorError(f"The file is refused: {_refusal(file)}.")
+
+
 def _print_file(file: ReportFileView, as_json: bool) -> None:
     if as_json:
         typer.echo(msgspec.json.encode(file))
         return
     typer.echo(f"{file.file_id}: {_plain(file.name)} of {_of(file)}, {file.size_bytes:,} bytes, {_stands(file)}")
     typer.echo(f"{file.lines:,} lines, {file.repeated:,} repeated, {file.quarantined:,} in quarantine")
+    not_counted = msgspec.json.decode(file.summary, type=_Summary).not_counted
+    if not_counted:
+        typer.echo(f"{not_counted:,} entries do not count: of this account other statements do (`bank-account list`)")
 
 
 def _print_quarantined(console: Console, line: QuarantinedLineView) -> None:

@@ -126,7 +126,10 @@ def resolve_break(
 def match_by_hand(
     items: Annotated[
         list[str],
-        typer.Argument(help="Operations jrn_... and lines psl_..., or payouts pyo_... and bank lines bkl_..."),
+        typer.Argument(
+            help="Operations jrn_... and lines psl_..., or payouts pyo_... and bank lines bkl_..., or payouts that "
+            "failed and, last, the one with which they were sent again."
+        ),
     ],
     reason: Reason,
     write_off: Annotated[bool, typer.Option("--write-off", help="Give up the difference of their sums.")] = False,
@@ -136,6 +139,8 @@ def match_by_hand(
     by = By(actor(), reason)
     ours = [item for item in items if item.startswith(_OURS)]
     theirs = [item for item in items if not item.startswith(_OURS)]
+    if not theirs:
+        ours, theirs = ours[:-1], ours[-1:]
     made = made_view(_decide(lambda transaction: match_items(transaction, ours, theirs, by, write_off=write_off)))
     if json:
         typer.echo(msgspec.json.encode(made))

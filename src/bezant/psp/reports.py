@@ -92,3 +92,5 @@ class Reports(msgspec.Struct, frozen=True, kw_only=True):
     formats: Mapping[str, Reader]
     recognise: Callable[[bytes], str | None]
     """Which of them a file is of, by its first 4 KiB; None where it is of none."""
+    draws_balance: bool = False
+    """No line names the payout that carries it: payouts are drawn from a balance."""

@@ -1,7 +1,7 @@
 """Finds payouts at the bank and books them: whole, as the operator's, until their lines say whose they are."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -18,12 +18,23 @@ from bezant.reconciliation import store
 from bezant.reconciliation.lease import Lease
 from bezant.reconciliation.matching.breaks import find_deposit_breaks, find_payout_mismatches
 from bezant.reconciliation.matching.deposits import match_deposits
-from bezant.reconciliation.matching.model import Deposit, DepositMatch, Found, Id, Payout, Terms
+from bezant.reconciliation.matching.model import (
+    BreakKind,
+    Deposit,
+    DepositMatch,
+    ExplainedDeposits,
+    Found,
+    Id,
+    Payout,
+    Terms,
+)
 from bezant.reconciliation.rehearsal import Rehearsal
 from bezant.reconciliation.rules import OPERATOR, again, deposit_postings, of_house
 from bezant.reconciliation.store import Explanation
 
 _AT_ONCE: Final = 500
+_REMEMBERED: Final = timedelta(days=90)
+"""How long ago a payout may have been explained that a deposit names once more."""
 
 
 class BankLine(msgspec.Struct, frozen=True, array_like=True):
@@ -77,6 +88,8 @@ class Deposits:
         async with self._database.connection() as connection:
             found = await load_open(connection)
             nets = await store.nets_of_payouts(connection, [payout.id for payout in found.payouts.values()])
+            since = datetime.now(UTC) - _REMEMBERED
+            before = await store.arrived_payouts(connection, since) if found.lines else ()
         fees = [line for line in found.lines.values() if line.kind == EntryKind.FEE and not line.undone]
         now = datetime.now(UTC)
         payouts = [payout_of(payout) for payout in found.payouts.values()]
@@ -87,7 +100,9 @@ class Deposits:
             [payout for payout in payouts if payout.id not in by_hand],
             [deposit for deposit in deposits if deposit.id not in by_hand],
             self._terms,
+            explained_before=[payout_of(Sent(*row[:-1])) for row in before],
         )
+        explained = _with_lost(explained, {row[0] for row in before if row[-1]})
         left = msgspec.structs.replace(
             explained,
             payouts=[*explained.payouts, *(payout for payout in payouts if payout.id in by_hand)],
@@ -134,6 +149,18 @@ class Deposits:
             async with self._lease.guarded() as transaction:
                 await post(transaction, [journal for line in part for journal in _suspense(line, line.amount_minor)])
                 await store.in_suspense(transaction, [line.id for line in part])
+
+
+def _with_lost(explained: ExplainedDeposits, lost: set[Id]) -> ExplainedDeposits:
+    """A deposit that names a payout which was written off is that payout: a person has to take the write-off back."""
+    detail = "the payout that it names was written off: take that back, then match the two"
+    noted = [
+        msgspec.structs.replace(note, detail=detail)
+        if note.kind == BreakKind.EXCESS and lost.intersection(note.ours)
+        else note
+        for note in explained.noted
+    ]
+    return msgspec.structs.replace(explained, noted=noted)
 
 
 async def load_open(connection: Connection) -> Open:

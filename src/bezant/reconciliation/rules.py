@@ -24,6 +24,7 @@ from bezant.ledger.rules import (
     refund_settlement_lines,
     settlement_lines,
     suspense_lines,
+    write_off_lines,
 )
 
 OPERATOR: Final = ids.OPERATOR_MERCHANT
@@ -54,6 +55,8 @@ class PspLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Whose book takes what is of no operation: the owner's of the PSP account, else the operator's."""
     is_deposited: bool
     """Its payout is at the bank."""
+    is_written_off: bool
+    """Its payout never came, and was given up."""
     undone: int
     """How often its explanation was undone."""
     named_payment_id: UUID | None = None
@@ -150,12 +153,19 @@ def deposit_postings(name: str, currency: str, amount_minor: int, at: datetime) 
     ]
 
 
-def share_postings(shares_minor: Mapping[tuple[UUID, str], int], name: str, at: datetime) -> list[Journal]:
+def share_postings(
+    shares_minor: Mapping[tuple[UUID, str], int], name: str, at: datetime, *, written_off: bool = False
+) -> list[Journal]:
     """What explained lines of a deposit move from the operator's book: nets by (merchant, currency).
 
-    `name` is unique among all shares of the deposit.
+    `name` is unique among all shares of the deposit. `written_off`: it never came, and each book loses its share.
     """
     journals: list[Journal] = []
+    if written_off:
+        for (merchant_id, currency), net_minor in sorted(shares_minor.items()):
+            lines = write_off_lines(net_minor, Account.PSP_CLEARING)
+            journals += of_house(merchant_id, "write_off", name, currency, at, lines)
+        return journals
     out_minor: dict[str, int] = {}
     for (merchant_id, currency), net_minor in sorted(shares_minor.items()):
         out_minor[currency] = out_minor.get(currency, 0) + net_minor

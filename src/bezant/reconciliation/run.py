@@ -21,6 +21,7 @@ from bezant.reconciliation import adapt, candidates, store
 from bezant.reconciliation.collect import Collect
 from bezant.reconciliation.deposits import Deposits
 from bezant.reconciliation.evidence import Evidence
+from bezant.reconciliation.late.name import LatePayouts
 from bezant.reconciliation.lease import Lease
 from bezant.reconciliation.matching.breaks import find_breaks
 from bezant.reconciliation.matching.exact import match_exactly
@@ -36,7 +37,7 @@ REST_MAX: Final = 50_000
 
 _OVERDUE_MAX: Final = 50_000
 _BEGINNING: Final = UUID(int=0)
-_BY_THEMSELVES: Final = frozenset({LineKind.FEE, LineKind.PAYOUT})
+_BY_THEMSELVES: Final = frozenset({LineKind.FEE, LineKind.PAYOUT, LineKind.PAYOUT_FAILED})
 
 WRITERS: Final = 3
 """How many transactions are written side by side: while one waits for the disk, the other is made."""
@@ -65,11 +66,17 @@ class Run:
     """Runs are made one at a time; what they find does not depend on the order of files or lines."""
 
     def __init__(
-        self, database: Database, evidence: Evidence, terms: Terms, fees: Mapping[str, Sequence[Fee]] | None = None
+        self,
+        database: Database,
+        evidence: Evidence,
+        terms: Terms,
+        fees: Mapping[str, Sequence[Fee]] | None = None,
+        balances: Collection[str] = (),
     ) -> None:
         self._database = database
         self._collect = Collect(database)
         self._lease = Lease(database)
+        self._late = LatePayouts(database, self._lease, balances)
         self._deposits = Deposits(database, self._lease, terms)
         self._evidence = evidence
         self._terms = terms
@@ -88,6 +95,8 @@ class Run:
             self._found = []
             self._rehearsal = Rehearsal() if dry else None
             collected = await self._collect()
+            if not dry:
+                await self._late()
             progress("finding payouts at the bank", 0)
             deposits, found = await self._deposits.find(self._rehearsal)
             if not dry:
@@ -111,11 +120,13 @@ class Run:
     async def _share_out(self) -> None:
         async with self._database.connection() as connection:
             payouts = await store.payouts_to_share(connection)
-        for payout_id, after in payouts:
+        for payout_id, after, written_off in payouts:
             is_all, through = False, after
             while not is_all:
                 async with self._lease.guarded() as transaction:
-                    is_all, through = await share_out(transaction, payout_id, through, CHUNK)
+                    is_all, through, _ = await share_out(
+                        transaction, payout_id, through, CHUNK, written_off=written_off
+                    )
                     reach("settle.before_commit", ("share",))
                 reach("settle.after_commit", ("share",))
 

@@ -51,7 +51,9 @@ class Reconciliation:
     ) -> None:
         self._database = database
         self._heal = None if ask is None else Heal(database, handlers, ask)
-        self._run = Run(database, Evidence(database, handlers), terms_of(settings), fees_of(settings))
+        self._run = Run(
+            database, Evidence(database, handlers), terms_of(settings), fees_of(settings), balances_of(reports)
+        )
         self._every = timedelta(seconds=settings.reconciliation_interval_s)
         self.files = ReportFiles(
             database,
@@ -110,6 +112,11 @@ class Reconciliation:
         except Busy:
             return 0
         return result.explained
+
+
+def balances_of(reports: Mapping[str, Reports]) -> list[str]:
+    """The PSPs that pay out of a balance."""
+    return [psp for psp, each in reports.items() if each.draws_balance]
 
 
 def terms_of(settings: Settings) -> Terms:

@@ -1,6 +1,6 @@
 """Writes what is explained: postings, explanations and what becomes of the payments, in the caller's transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from uuid import UUID
 
 import msgspec
@@ -118,25 +118,36 @@ async def settle_fees(transaction: Transaction, lines: Sequence[PspLine]) -> Non
 
 
 async def settle_payout_lines(transaction: Transaction, lines: Sequence[PspLine]) -> None:
-    """Payouts post nothing until they are found at the bank: their lines are explained by themselves."""
+    """Payouts post nothing until they are found at the bank, or fail: their lines are explained by themselves."""
     rows = [Explanation(line.id, "line", line.id, "payout", line.house_id) for line in lines]
     await store.write_explained(transaction, rows)
 
 
-async def share_out(transaction: Transaction, payout_id: UUID, after: UUID, limit: int) -> tuple[bool, UUID]:
-    """Share out the next explained lines of a payout whose deposit was found; whether that was all, and up to which."""
+async def share_out(
+    transaction: Transaction, payout_id: UUID, after: UUID, limit: int, *, written_off: bool = False
+) -> tuple[bool, UUID, Sequence[Journal]]:
+    """Share out the next explained lines of a payout whose deposit was found, or that is given up as lost.
+
+    Whether that was all, up to which line, and the postings.
+    """
     rows = await store.explained_to_share(transaction.connection, payout_id, after, limit)
     is_all = len(rows) < limit
     shares = Shares(await store.times_undone(transaction.connection, payout_id))
     for line_id, net_minor, currency, merchant_id, _, undone in rows:
-        shares.take(payout_id, (line_id, undone), merchant_id, currency, net_minor)
+        shares.take(payout_id, (line_id, undone), merchant_id, currency, net_minor, written_off=written_off)
     through = rows[-1][0] if rows else after
-    await post(transaction, shares.journals(transaction))
     await store.shared_through(transaction, payout_id, through, is_all=is_all)
-    moved = await store.captures_of_matches(transaction.connection, sorted({row[4] for row in rows}))
+    return is_all, through, await settle_shares(transaction, shares, {row[4] for row in rows})
+
+
+async def settle_shares(transaction: Transaction, shares: "Shares", matches: Set[UUID]) -> Sequence[Journal]:
+    """Post shares of lines that were explained before, and settle the captures that are all at the bank by that."""
+    journals = shares.journals(transaction)
+    await post(transaction, journals)
+    moved = await store.captures_of_matches(transaction.connection, sorted(matches))
     if moved:
         await settle(transaction, moved)
-    return is_all, through
+    return journals
 
 
 class Shares:
@@ -149,14 +160,27 @@ class Shares:
         self._undone = undone
         self._shares: dict[UUID, dict[tuple[UUID, str], int]] = {}
         self._first: dict[UUID, tuple[UUID, int]] = {}
+        self._lost: set[UUID] = set()
 
     def add(self, line: PspLine, merchant_id: UUID) -> None:
-        """An explained line, where its payout is at the bank already."""
-        if line.is_deposited and line.payout_id is not None:
-            self.take(line.payout_id, (line.id, line.undone), merchant_id, line.currency, line.net_minor)
+        """An explained line, where its payout is at the bank already, or given up."""
+        if line.payout_id is not None and (line.is_deposited or line.is_written_off):
+            key, lost = (line.id, line.undone), line.is_written_off
+            self.take(line.payout_id, key, merchant_id, line.currency, line.net_minor, written_off=lost)
 
-    def take(self, payout_id: UUID, line: tuple[UUID, int], merchant_id: UUID, currency: str, net_minor: int) -> None:
-        """The net of a line (its id, how often it was undone) goes into a merchant's book."""
+    def take(
+        self,
+        payout_id: UUID,
+        line: tuple[UUID, int],
+        merchant_id: UUID,
+        currency: str,
+        net_minor: int,
+        *,
+        written_off: bool = False,
+    ) -> None:
+        """The net of a line (its id, how often it was undone) goes into a merchant's book, as lost if written off."""
+        if written_off:
+            self._lost.add(payout_id)
         shares = self._shares.setdefault(payout_id, {})
         key = merchant_id, currency
         shares[key] = shares.get(key, 0) + net_minor
@@ -170,7 +194,8 @@ class Shares:
         for payout_id, shares in sorted(self._shares.items()):
             payout = again(ids.show(ids.PAYOUT_AT_PSP, payout_id), self._undone)
             name = f"{payout}:{name_of_line(*self._first[payout_id])}"
-            found += share_postings(_without_zero(shares), name, transaction.now)
+            lost = payout_id in self._lost
+            found += share_postings(_without_zero(shares), name, transaction.now, written_off=lost)
         return found
 
 

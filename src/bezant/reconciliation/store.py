@@ -46,7 +46,8 @@ _MOVE_CURSOR = "UPDATE operations_cursor SET tx = $1"
 _LINE = f"""
 SELECT l.id, l.kind, l.currency, l.gross_minor, l.fee_minor, l.net_minor, l.presented_minor, l.presented_currency,
     l.reference, l.psp_reference, l.operation_reference, l.payout_id, l.occurred_at, l.psp, l.psp_account_id,
-    coalesce(c.merchant_id, '{OPERATOR}'), coalesce(y.shared_at IS NOT NULL, false), coalesce(u.times, 0),
+    coalesce(c.merchant_id, '{OPERATOR}'), coalesce(y.shared_at IS NOT NULL AND NOT y.written_off, false),
+    coalesce(y.shared_at IS NOT NULL AND y.written_off, false), coalesce(u.times, 0),
     (SELECT a.payment_id FROM payment_attempts AS a WHERE a.id = CASE
         WHEN length(l.reference) = 36 AND starts_with(l.reference, 'att_')
             AND translate(substr(l.reference, 5), '0123456789abcdef', '') = '' THEN substr(l.reference, 5)::uuid
@@ -138,8 +139,15 @@ LEFT JOIN LATERAL (
     SELECT sum(l.net_minor)::bigint AS net_minor, max(l.occurred_at) AS last_at FROM psp_lines AS l
     INNER JOIN report_files AS f ON f.id = l.file_id AND f.state = 'loaded'
     WHERE l.payout_id = y.id AND (y.amount_minor IS NULL OR y.paid_at IS NULL)
+    HAVING bool_or(l.kind NOT IN ('payout', 'payout_failed'))
 ) AS n ON true
 WHERE y.deposited_at IS NULL AND coalesce(y.amount_minor, n.net_minor) IS NOT NULL ORDER BY y.id
+"""
+_ARRIVED_PAYOUTS = """
+SELECT y.id, y.currency, coalesce(y.amount_minor, 0), coalesce(y.paid_at, y.deposited_at), y.payout_reference, 0,
+    (SELECT l.operation_reference FROM psp_lines AS l WHERE l.payout_id = y.id AND l.kind = 'payout' LIMIT 1),
+    y.written_off
+FROM psp_payouts AS y WHERE y.deposited_at >= $1 ORDER BY y.id
 """
 _OPEN_BANK_LINES = """
 SELECT b.id, b.currency, b.amount_minor, b.kind, b.booked_on, b.entry_reference, b.refs, b.content, b.original_minor,
@@ -159,7 +167,7 @@ UPDATE open_bank_lines AS o SET in_suspense = true FROM unnest($1::uuid[]) AS n 
 WHERE o.line_id = n.id AND NOT o.in_suspense
 """
 _TO_SHARE = """
-SELECT y.id, coalesce(y.shared_through, '00000000-0000-0000-0000-000000000000') FROM psp_payouts AS y
+SELECT y.id, coalesce(y.shared_through, '00000000-0000-0000-0000-000000000000'), y.written_off FROM psp_payouts AS y
 WHERE y.deposited_at IS NOT NULL AND y.shared_at IS NULL ORDER BY y.id
 """
 _TIMES_UNDONE = "SELECT coalesce((SELECT u.times FROM undone_matches AS u WHERE u.item_id = $1), 0)"
@@ -178,7 +186,7 @@ WHERE NOT EXISTS (
     SELECT 1 FROM explained AS x INNER JOIN psp_lines AS l ON l.id = x.item_id
     LEFT JOIN psp_payouts AS y ON y.id = l.payout_id
     WHERE x.match_id = w.match_id AND x.side = 'line'
-        AND NOT coalesce(y.shared_at IS NOT NULL OR y.shared_through >= l.id, false)
+        AND NOT coalesce((y.shared_at IS NOT NULL OR y.shared_through >= l.id) AND NOT y.written_off, false)
 )
 GROUP BY j.payment_id, j.merchant_id
 """
@@ -330,6 +338,11 @@ async def open_payouts(connection: Connection) -> Sequence[Row]:
     return await connection.fetch(_OPEN_PAYOUTS)
 
 
+async def arrived_payouts(connection: Connection, since: datetime) -> Sequence[Row]:
+    """The same of payouts that were explained since then, and whether each was written off."""
+    return await connection.fetch(_ARRIVED_PAYOUTS, since)
+
+
 async def open_bank_lines(connection: Connection) -> Sequence[Row]:
     """What the bank booked and nothing explains yet."""
     return await connection.fetch(_OPEN_BANK_LINES)
@@ -351,9 +364,9 @@ async def in_suspense(transaction: Transaction, bank_line_ids: Sequence[UUID]) -
     await transaction.connection.execute(_BANK_LINES_IN_SUSPENSE, bank_line_ids)
 
 
-async def payouts_to_share(connection: Connection) -> list[Key]:
-    """Deposited payouts whose explained lines are not all shared out, with how far that is."""
-    return [(row[0], row[1]) for row in await connection.fetch(_TO_SHARE)]
+async def payouts_to_share(connection: Connection) -> list[tuple[UUID, UUID, bool]]:
+    """Deposited payouts whose explained lines are not all shared out: (id, how far, whether it is as lost)."""
+    return [(row[0], row[1], row[2]) for row in await connection.fetch(_TO_SHARE)]
 
 
 async def explained_to_share(connection: Connection, payout_id: UUID, after: UUID, limit: int) -> Sequence[Row]:

@@ -4,7 +4,7 @@ acme,<total of nets>                                    the first line
 <reference>,<kind>,<currency>,<gross>,<fee>,<seconds since 2026-04-01>,<ours>,<payout>,<text>
 end                                                     the last line
 
-bank,<account>,<currency>,<opening>                     a statement begins
+bank,<account>,<currency>,<opening>[,interim]           a statement begins
 <booked on>,<currency>,<amount>,<the bank's name of it>,<text>,<reference>
 foot,<closing>                                          it ends; the balances must add up
 """
@@ -92,7 +92,12 @@ def read_bank(
         cells = text.split(",")
         if cells[0] == "bank":
             balance_minor, has_begun = int(cells[3]), True
-            yield StatementHead(account=cells[1], currency=cells[2] or None, opening_minor=balance_minor)
+            yield StatementHead(
+                account=cells[1],
+                currency=cells[2] or None,
+                opening_minor=balance_minor,
+                is_final="interim" not in cells,
+            )
         elif cells[0] == "foot":
             if check_totals and int(cells[1]) != balance_minor:
                 raise FileRefused(f"the balance is {cells[1]}, the entries lead to {balance_minor}", line=number)

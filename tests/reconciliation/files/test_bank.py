@@ -1,6 +1,7 @@
 """Entries of bank statements: each once however many statements report it, and only of our own accounts."""
 
 from datetime import date
+from typing import Literal
 
 import msgspec
 import pytest
@@ -39,6 +40,27 @@ async def test_an_entry_in_overlapping_statements_is_one_line(world: World, name
     file = await world.loaded(of_the_day, source="bank")
     assert (file.lines, file.repeated) == (1, 1)
     assert [row[1] for row in await world.sql(_ENTRIES)] == [500, 700]
+
+
+def _interim(*entries: str) -> bytes:
+    return statement(*entries).replace(b",EUR,0\n", b",EUR,0,interim\n", 1)
+
+
+@pytest.mark.parametrize("counts", ["final", "interim"])
+async def test_an_entry_that_interim_and_final_statements_call_differently_counts_once(
+    world: World, counts: Literal["final", "interim"]
+):
+    await world.bank_account(counts=counts)
+    during_the_day = _interim(entry("2026-04-01", 500, "", "po 1"), "bad", entry("2026-04-01", 500, "N7", "po 2"))
+    of_the_day = statement(entry("2026-04-01", 500, "", "PAYOUT po_1"), entry("2026-04-01", 500, "N8", "PAYOUT po_2"))
+    first, second = (during_the_day, of_the_day) if counts == "final" else (of_the_day, during_the_day)
+    await world.loaded(first, source="bank")
+    file = await world.loaded(second, source="bank")
+    assert (file.lines, await world.one("SELECT count(*) FROM open_bank_lines")) == (2, 2)
+    others = "SELECT lines, quarantined, summary ->> 'not_counted' FROM report_files ORDER BY created_at LIMIT 1"
+    assert await world.sql(others) == [(0, 0, "2")]
+    shown = "SELECT summary #>> '{first,0,is_final}' FROM report_files ORDER BY created_at"
+    assert [row[0] for row in await world.sql(shown)] == (["false", "true"] if counts == "final" else ["true", "false"])
 
 
 async def test_a_named_entry_of_which_a_later_statement_says_more_is_one_line(world: World):
@@ -154,6 +176,28 @@ async def test_what_is_no_statement_says_which_are_known(world: World):
     file = await world.loaded(b":20:STARTUMSE", source="bank")
     assert file.refusal is not None
     assert file.refusal.reason == "this is no bank statement of a known format; known: small"
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (b"<!DOCTYPE html><p>Sign in", "an HTML page"),
+        (b'\xef\xbb\xbf<?xml version="1.0"?><pain/>', "an XML document"),
+        (b'{"statement": []}', "JSON"),
+        (b"-----BEGIN PGP MESSAGE-----\n", "a message encrypted or signed with PGP"),
+        (bytes(range(256)) * 2, "binary data"),
+        ("Datum;Betrag\n".encode("utf-16"), None),
+        ("Größe;Übertrag\n".encode("iso-8859-1"), None),
+    ],
+)
+@pytest.mark.parametrize("source", ["psp", "bank"])
+async def test_what_no_reader_knows_is_refused_with_what_it_looks_like(
+    world: World, body: bytes, what: str | None, source: Literal["psp", "bank"]
+):
+    file = await world.loaded(body, source=source)
+    assert file.refusal is not None
+    of = "a known format; known" if what is None else f"a known format: it looks like {what}; known"
+    assert of in file.refusal.reason
 
 
 async def test_a_line_of_a_bank_is_not_deleted_and_not_changed(world: World):

@@ -13,6 +13,8 @@ from bezant.psp.reports import LineKind, ReportLine, Reports
 from bezant.reconciliation.files.faults import AMOUNT_MAX
 from bezant.reconciliation.files.records import QuarantineFilter
 from bezant.reconciliation.files.states import BAD_LINES_MAX
+from bezant.reconciliation.late.name import LatePayouts
+from bezant.reconciliation.lease import Lease
 from tests.reconciliation.files.readers import ACME, EPOCH, acme_line, acme_report, read_acme
 from tests.reconciliation.files.world import World, at_once, world_on
 
@@ -103,6 +105,11 @@ async def test_a_line_learns_its_payout_from_a_later_file_and_keeps_it(world: Wo
     carried = (
         "SELECT y.payout_reference FROM psp_lines AS l LEFT JOIN psp_payouts AS y ON y.id = l.payout_id ORDER BY l.id"
     )
+    contradicts = await world.loaded(acme_report(acme_line(1, payout="po_2")), name="third.csv")
+    assert (contradicts.repeated, contradicts.quarantined) == (0, 1)
+    lease = Lease(world.database)
+    async with lease.held():
+        assert await LatePayouts(world.database, lease)() == 1
     assert await world.sql(carried) == [("po_1",), ("po_1",)]
     again = await world.loaded(acme_report(acme_line(3), acme_line(1, payout="")))
     assert (again.lines, again.repeated) == (1, 1)
@@ -113,6 +120,7 @@ async def test_a_refused_file_names_no_payouts(world: World):
     await world.loaded(acme_report(acme_line(1, payout="")))
     assert (await world.loaded(acme_report(acme_line(1), total=0))).state == "refused"
     assert await world.one("SELECT payout_id FROM psp_lines") is None
+    assert await world.one("SELECT count(*) FROM late_payouts") == 0
     assert await world.one("SELECT count(*) FROM psp_payouts") == 0
 
 
@@ -186,7 +194,7 @@ _NOTHING = {"psp_lines": 0, "open_lines": 0, "psp_payouts": 0, "bank_lines": 0, 
 @pytest.mark.parametrize(
     ("body", "reason", "line", "field"),
     [
-        (b"<html>", "this is no report of acme of a known format; known: acme_csv", 1, None),
+        (b"acma,", "this is no report of acme of a known format; known: acme_csv", 1, None),
         (acme_report(acme_line(1))[:-4], "the file is truncated", 2, None),
         (acme_report(acme_line(1), acme_line(2), total=5), "the total is 5, the lines add up to 1943", 1, "total"),
         (acme_report(acme_line(1)).replace(b"Order", b"\xff\xfe"), "the file is not UTF-8", 2, None),

@@ -51,11 +51,12 @@ async def test_the_same_file_as_another_account_s_is_refused_and_says_whose_it_i
 @pytest.mark.parametrize(
     ("body", "what"),
     [
-        (b"PK\x03\x04" + b"\0" * 100, "a zip archive: unpack it"),
-        (b"\x1f\x8b\x08\x00" + b"\0" * 100, "packed with gzip: unpack it"),
-        (b"BZh91AY&SY", "packed with bzip2"),
-        (b"\xfd7zXZ\x00", "packed with xz"),
-        (b"%PDF-1.7", "a PDF, and no report"),
+        (b"PK\x03\x04" + b"\0" * 100, "a ZIP archive"),
+        (b"\x1f\x8b\x08\x00" + b"\0" * 100, "a gzip archive: unpack it"),
+        (b"BZh91AY&SY", "a bzip2 archive: unpack it"),
+        (b"\xfd7zXZ\x00", "an xz archive"),
+        (b"%PDF-1.7", "a PDF document, and no report"),
+        (b"a.csv".ljust(257, b"\0") + b"ustar", "a tar archive: unpack it"),
         (b"\x7fELF" + b"\0" * 100, "a program, and no report"),
     ],
 )

@@ -90,7 +90,7 @@ async def test_what_is_named_as_a_part_is_left_alone(folder: Folder, name: str):
     ("where", "body", "reason"),
     [
         ("psp/acme/a.csv", acme_report(total=1), "the total is 1, the lines add up to 0, line 1, field total"),
-        ("psp/acme/a.zip", b"PK\x03\x04 and so on", "The file is a zip archive: unpack it"),
+        ("psp/acme/a.zip", b"PK\x03\x04 and so on", "The file is a ZIP archive (or a document in one): unpack it"),
         ("psp/acme/a.csv", b"", "The file is empty."),
         ("psp/nobody/a.csv", acme_report(), "There is no such PSP whose reports can be read; known: acme."),
         ("psp/acme/nobody/a.csv", acme_report(), "There is no account of this name at acme."),
@@ -149,6 +149,27 @@ async def test_a_file_that_became_a_link_since_it_was_seen_is_not_read(tmp_path:
     os.mkfifo(tmp_path / "pipe.csv")
     with pytest.raises(OSError, match="no regular file"):
         await anext(pieces_of(tmp_path / "pipe.csv"))
+
+
+async def test_a_file_that_cannot_be_read_or_moved_stands_in_nobody_s_way(folder: Folder):
+    folder.put("psp/acme/a.csv", acme_report(acme_line(1)))
+    folder.put("done/psp", b"a file where a folder should be")
+    folder.put("psp/acme/b.csv", b"what")
+    folder.put("bank/c.txt", b"what")
+    for _ in range(4):
+        await folder.look()
+        while await folder.world.files.load.next() is not None:
+            pass
+    assert [name for name in folder.found() if not name.endswith(".reason.txt")] == [
+        "done/psp",
+        "psp/acme/a.csv",
+        "refused/bank/c.txt",
+        "refused/psp/acme/b.csv",
+    ]
+    assert await folder.world.sql("SELECT name FROM report_files WHERE state = 'loaded'") == [("a.csv",)]
+    (folder.path / "done/psp").unlink()
+    await folder.settle()
+    assert "done/psp/acme/a.csv" in folder.found()
 
 
 async def test_a_folder_that_is_not_there_is_looked_at_again(folder: Folder):

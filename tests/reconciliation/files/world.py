@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from bezant.base.db import Database
@@ -59,9 +59,17 @@ class World:
         await self.files.load.next(file.id)
         return view(await self.files.records.kept(file.id))
 
-    async def bank_account(self, name: str = "main", identification: str = IBAN, currency: str | None = "EUR") -> None:
+    async def bank_account(
+        self,
+        name: str = "main",
+        identification: str = IBAN,
+        currency: str | None = "EUR",
+        counts: Literal["final", "interim"] = "final",
+    ) -> None:
         """An account at a bank."""
-        new = AddBankAccount(name=name, identification=identification, currency=currency, reason="for the tests")
+        new = AddBankAccount(
+            name=name, identification=identification, currency=currency, counts=counts, reason="for the tests"
+        )
         await self.files.bank_accounts.add(new, "tests")
 
     async def account(self, name: str) -> UUID:

@@ -225,4 +225,6 @@ def recognise(start: bytes) -> str | None:
     return TRANSACTIONS if STATUS in columns else SETTLEMENT
 
 
-REPORTS: Final = Reports(formats={SETTLEMENT: read_settlement, TRANSACTIONS: read_transactions}, recognise=recognise)
+REPORTS: Final = Reports(
+    formats={SETTLEMENT: read_settlement, TRANSACTIONS: read_transactions}, recognise=recognise, draws_balance=True
+)

@@ -18,7 +18,8 @@ class MatchByHand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """What explains what.
 
     `ours`: operations of one payment (`jrn_`), or payouts (`pyo_`). `theirs`: the lines that report them (`psl_`), or
-    the bank lines that they came as (`bkl_`). `write_off`: give up what ours are more, or less, than theirs.
+    the bank lines that they came as (`bkl_`), or the one payout with which payouts that failed were sent again.
+    `write_off`: give up what ours are more, or less, than theirs.
     """
 
     ours: Ids

@@ -9,6 +9,7 @@ from bezant.base import ids
 from bezant.base.db import Transaction
 from bezant.base.errors import Conflict, InvalidRequest, Unprocessable
 from bezant.reconciliation.breaks import store
+from bezant.reconciliation.breaks.by_hand.lost_payouts import match_sent_again, write_off_payout
 from bezant.reconciliation.breaks.by_hand.match import Made, match, match_deposits
 from bezant.reconciliation.breaks.by_hand.unmatch import Undone, unmatch
 from bezant.reconciliation.breaks.by_hand.write_off import write_off
@@ -26,7 +27,8 @@ _REPORTED_OTHERWISE: Final = frozenset({BreakKind.AMOUNT_MISMATCH, BreakKind.CUR
 async def resolve(transaction: Transaction, break_id: str, resolution: Resolution, by: By) -> None:
     """End a break; once more in the same way changes nothing.
 
-    `written_off`: what it is about leaves its transit account for `write_off_expense` (see `write_off`). `accepted`: an
+    `written_off`: what it is about leaves its transit account for `write_off_expense` (see `write_off`; a payout that
+    never came: `write_off_payout`). `accepted`: an
     amount or a currency that the PSP reports otherwise is booked as reported: its line posts what it always posts for
     its operation (`psp_settlement` of the reported gross and fee, or `fx_out` of what was booked and `fx_in` of what is
     reported), and what that leaves of the operation in transit is written off; a fee that is not the agreed one is
@@ -52,6 +54,8 @@ async def match_items(
 ) -> Made:
     """Match by hand operations and lines, or payouts and bank lines, and end the breaks of what that explains.
 
+    Or payouts that failed and the one payout with which they were sent again.
+
     For a guarded transaction of the lease. Raises as `match` does, and InvalidRequest for ids of anything else.
     """
     operations, lines = _parsed(ids.JOURNAL, ours), _parsed(ids.PSP_LINE, theirs)
@@ -60,6 +64,8 @@ async def match_items(
         made = await match(transaction, operations, lines, by, write_off=write_off)
     elif payouts is not None and bank_lines is not None:
         made = await match_deposits(transaction, payouts, bank_lines, by, write_off=write_off)
+    elif payouts is not None and (came := _parsed(ids.PAYOUT_AT_PSP, theirs)) is not None and len(came) == 1:
+        made = await match_sent_again(transaction, payouts, came[0], by)
     else:
         detail = "Name operations (jrn_) and lines of reports (psl_), or payouts (pyo_) and bank lines (bkl_)."
         raise InvalidRequest("invalid_request", detail)
@@ -95,7 +101,9 @@ async def _write_off(transaction: Transaction, found: Worked, by: By) -> UUID | 
         raise Unprocessable("not_a_loss", "Nothing of it is in transit: dismiss it once you know what happened.")
     if found.kind == BreakKind.TIMING_SKEW:
         raise Unprocessable("not_a_loss", "It only waits: its report may still come.")
-    return (await write_off(transaction, found.item_id, by)).journal_id
+    # Any other break of a payout is about a part of it.
+    end = write_off_payout if found.kind == BreakKind.MISSING_DEPOSIT else write_off
+    return (await end(transaction, found.item_id, by)).journal_id
 
 
 async def _accept(transaction: Transaction, found: Worked, by: By) -> UUID | None:

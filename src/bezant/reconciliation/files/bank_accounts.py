@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -21,6 +21,16 @@ _NAME: Final = re.compile(r"[a-z0-9_-]{1,60}")
 Reason = Annotated[str, Meta(min_length=3, max_length=500, description="Why; it is kept with who did it.")]
 
 
+CountedStatements = Annotated[
+    Literal["final", "interim"],
+    Meta(
+        description="Which statements bring money: `final` ones of whole days (camt.053, MT940), or `interim` ones "
+        "(camt.052, camt.054, MT942), for an account of which no others come. The entries of the others are not "
+        "counted, so that nothing counts twice."
+    ),
+]
+
+
 class AddBankAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An account whose statements are to be loaded."""
 
@@ -29,6 +39,7 @@ class AddBankAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         str, Meta(max_length=100, description="The IBAN, or the number that its statements show.")
     ]
     currency: Annotated[str | None, Meta(description="Left out: the account holds several.")] = None
+    counts: CountedStatements = "final"
     reason: Reason
 
 
@@ -45,6 +56,7 @@ class BankAccountView(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     identification: str
     currency: str | None
+    counts: str
     created_at: datetime
     closed_at: datetime | None
 
@@ -70,8 +82,10 @@ class BankAccounts:
         by = By(actor, new.reason)
         try:
             async with self._database.transaction() as transaction:
-                row = await store.add_bank_account(transaction, ids.new_id(), new.name, identification, new.currency)
-                detail = {"identification": identification, "currency": new.currency}
+                row = await store.add_bank_account(
+                    transaction, ids.new_id(), new.name, identification, new.currency, new.counts
+                )
+                detail = {"identification": identification, "currency": new.currency, "counts": new.counts}
                 await record(transaction, by, "add_bank_account", f"bank account {new.name}", None, detail)
         except DataRefused as refused:
             raise Conflict("invalid_state", "There is such an account already, by its name or number.") from refused
@@ -93,12 +107,13 @@ class BankAccounts:
 
 
 def _view(row: Row) -> BankAccountView:
-    account_id, name, identification, currency, created_at, closed_at = row
+    account_id, name, identification, currency, created_at, closed_at, counts = row
     return BankAccountView(
         bank_account_id=ids.show(ids.BANK_ACCOUNT, account_id),
         name=name,
         identification=identification,
         currency=currency,
+        counts=counts,
         created_at=created_at,
         closed_at=closed_at,
     )

@@ -26,18 +26,24 @@ _SEPARATOR: Final = "\x1f"
 
 
 class BankAccount(msgspec.Struct, frozen=True):
-    """An account of ours at a bank. `currency`: None where it has several."""
+    """An account of ours at a bank. `currency`: None where it has several.
+
+    `counts_final`: entries of the statements of whole days count, else those of interim ones; never both, because the
+    two may call one entry by different names.
+    """
 
     id: UUID
     name: str
     currency: str | None
     is_closed: bool
+    counts_final: bool = True
 
 
 class Statement(msgspec.Struct):
     """A statement as far as it has been read."""
 
     account: BankAccount
+    counts: bool
     shown: dict[str, object]
     equal: dict[int, int]
     """By a digest of what an entry says: how many of them there were so far."""
@@ -54,6 +60,7 @@ class BankLines:
         self._statement: Statement | None = None
         self._shown: list[dict[str, object]] = []
         self._statements = 0
+        self._not_counted = 0
 
     async def write(self, transaction: Transaction, batch: Sequence[Part]) -> None:
         """Write what is new of a batch, and put aside what cannot be. Raises FileRefused."""
@@ -64,6 +71,9 @@ class BankLines:
         for part in batch:
             if isinstance(part, StatementEntry):
                 statement = self._of(part.number)
+                if not statement.counts:
+                    self._not_counted += 1
+                    continue
                 if (fault := _fault(part, statement.account)) is not None:
                     bad.append(_put_aside(part, *fault))
                     continue
@@ -71,7 +81,8 @@ class BankLines:
                 account_ids.append(statement.account.id)
                 entries.append(part)
             elif isinstance(part, BadLine):
-                bad.append(quarantined(part))
+                if self._statement is None or self._statement.counts:
+                    bad.append(quarantined(part))
             elif isinstance(part, StatementHead):
                 self._begin(part)
             else:
@@ -89,8 +100,8 @@ class BankLines:
         """Nothing counts but the lines."""
 
     def summary(self) -> dict[str, object]:
-        """What people are shown of it: the first statements with their balances."""
-        return {"statements": self._statements, "first": self._shown}
+        """What people are shown of it: the first statements with their balances, and how much does not count."""
+        return {"statements": self._statements, "not_counted": self._not_counted, "first": self._shown}
 
     async def _add(
         self, transaction: Transaction, line_ids: list[UUID], account_ids: list[UUID], entries: list[StatementEntry]
@@ -133,9 +144,10 @@ class BankLines:
             "account": account.name,
             "currency": head.currency or account.currency,
             "reference": head.statement_reference,
+            "is_final": head.is_final,
             "opening_minor": head.opening_minor,
         }
-        self._statement = Statement(account, shown, {})
+        self._statement = Statement(account, head.is_final == account.counts_final, shown, {})
         self._statements += 1
         if len(self._shown) < _STATEMENTS_SHOWN_MAX:
             self._shown.append(shown)

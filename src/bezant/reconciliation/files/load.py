@@ -145,7 +145,7 @@ class _OneLoad:
             return PspLines(file.id, file.psp, file.psp_account_id)
         async with self._database.connection() as connection:
             rows = await store.bank_accounts(connection)
-        accounts = {row[2]: BankAccount(row[0], row[1], row[3], row[5] is not None) for row in rows}
+        accounts = {row[2]: BankAccount(row[0], row[1], row[3], row[5] is not None, row[6] == "final") for row in rows}
         return BankLines(file.id, accounts)
 
     async def _each_batch(self, reader: Any, write: Any, before_commit: str = "", after_commit: str = "") -> None:
@@ -221,7 +221,7 @@ class _OneLoad:
                 if not await store.hold(connection, self._file.id, self._owner, self._lease):
                     raise LeaseLost
                 self._held_at_s = time.monotonic()
-            return await store.part(connection, self._file.id, number)
+            return await store.part(connection, self._file.content_id, number)
 
     async def _head(self) -> bytes:
         packed = await self._part(0)

@@ -68,7 +68,7 @@ class PspLines:
         """Say of lines that another file has brought which payout carries them. For a second reading."""
         _, lines = _sorted_out(batch)
         named = [(self._id(line), payout) for line in lines if (payout := self._payout(line)) is not None]
-        await store.name_payouts(transaction, named)
+        await store.name_payouts(transaction, self._file_id, named)
 
     async def finish(self, transaction: Transaction) -> None:
         """Write the payouts, in the transaction with which the file counts."""

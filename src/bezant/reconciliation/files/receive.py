@@ -16,9 +16,10 @@ from bezant.base import ids
 from bezant.base.db import Database, DatabaseError, DataRefused
 from bezant.base.errors import Conflict, ContentTooLarge, InvalidRequest, NotFound, Unavailable
 from bezant.base.failpoints import reach
+from bezant.base.file_kinds import START_BYTES
 from bezant.base.log import logger
 from bezant.reconciliation.files import store
-from bezant.reconciliation.files.states import MAGIC_LENGTH, NewFile, ReportFile, refuse_what_is_no_text
+from bezant.reconciliation.files.states import NewFile, ReportFile, refuse_what_is_no_text
 
 PART_BYTES: Final = 1 << 20
 _LEASE: Final = timedelta(minutes=5)
@@ -87,7 +88,7 @@ class Receive:
 
     async def _add(self, file_id: UUID, owner: UUID, part: int, body: bytes, look: Callable[[bytes], None]) -> None:
         if part == 0:
-            refuse_what_is_no_text(body[:MAGIC_LENGTH])
+            refuse_what_is_no_text(body[:START_BYTES])
 
         def pack() -> bytes:
             look(body)

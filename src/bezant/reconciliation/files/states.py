@@ -8,30 +8,13 @@ from uuid import UUID
 import msgspec
 
 from bezant.base.errors import InvalidRequest, UnsupportedMediaType
+from bezant.base.file_kinds import binary_kind, packed_kind
 
 Source = Literal["psp", "bank"]
 
 NAME_LENGTH_MAX: Final = 200
 BAD_LINES_MAX: Final = 10_000
 """So many lines at fault are no faults of lines: the file is something else than what it is read as."""
-
-_PACKED: Final = (
-    (b"PK\x03\x04", "a zip archive"),
-    (b"PK\x05\x06", "a zip archive"),
-    (b"\x1f\x8b", "packed with gzip"),
-    (b"BZh91AY&SY", "packed with bzip2"),
-    (b"\xfd7zXZ\x00", "packed with xz"),
-    (b"\x28\xb5\x2f\xfd", "packed with zstd"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
-    (b"Rar!\x1a\x07", "a RAR archive"),
-)
-_OTHER: Final = (
-    (b"%PDF-", "a PDF"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Office document"),
-    (b"\x7fELF", "a program"),
-    (b"\x89PNG", "a picture"),
-)
-MAGIC_LENGTH: Final = 16
 
 
 class FileState(StrEnum):
@@ -78,6 +61,13 @@ class ReportFile(msgspec.Struct, frozen=True, array_like=True):
     uploaded_by: str
     created_at: datetime
     loaded_at: datetime | None
+    content_of: UUID | None
+    """The file whose content this reads once more."""
+
+    @property
+    def content_id(self) -> UUID:
+        """Where its bytes are kept."""
+        return self.content_of or self.id
 
     @property
     def is_final(self) -> bool:
@@ -100,17 +90,13 @@ class Quarantined(msgspec.Struct, frozen=True):
 
 def refuse_what_is_no_text(head: bytes) -> None:
     """Raise `unsupported_media_type` if a file that begins so is packed, or none that a PSP or a bank writes."""
-    for magic, what in _PACKED:
-        if head.startswith(magic):
-            raise UnsupportedMediaType(
-                "unsupported_media_type",
-                f"The file is {what}: unpack it, and send the files that are in it one by one.",
-            )
-    for magic, what in _OTHER:
-        if head.startswith(magic):
-            raise UnsupportedMediaType(
-                "unsupported_media_type", f"The file is {what}, and no report or statement that can be read."
-            )
+    packed, known = packed_kind(head), binary_kind(head)
+    if packed is not None:
+        detail = f"The file is {packed}: unpack it, and send the files that are in it one by one."
+        raise UnsupportedMediaType("unsupported_media_type", detail)
+    if known is not None:
+        detail = f"The file is {known}, and no report or statement that can be read."
+        raise UnsupportedMediaType("unsupported_media_type", detail)
 
 
 def checked_name(name: str) -> str:

@@ -10,7 +10,7 @@ from bezant.reconciliation.files.states import NewFile, Quarantined, ReportFile
 _FILE = """
 SELECT f.id, f.source, f.psp, f.psp_account_id, a.name, f.format, f.name, f.sha256, f.size_bytes, f.state, f.refusal,
     f.refused_line, f.refused_field, f.lines, f.repeated, f.quarantined, f.summary, f.uploaded_by, f.created_at,
-    f.loaded_at
+    f.loaded_at, f.content_of
 FROM report_files AS f LEFT JOIN psp_accounts AS a ON a.id = f.psp_account_id
 """
 
@@ -29,7 +29,7 @@ WITH held AS (
 INSERT INTO report_file_parts (file_id, part, body) SELECT held.id, $3::integer, $4::bytea FROM held
 RETURNING part
 """
-_SAME = "SELECT id FROM report_files WHERE sha256 = $1 AND state <> 'refused'"
+_SAME = "SELECT id FROM report_files WHERE sha256 = $1 AND state <> 'refused' ORDER BY id LIMIT 1"
 _RECEIVED = """
 UPDATE report_files
 SET state = 'received', sha256 = $3, size_bytes = $4, lease_owner = null, lease_until = null
@@ -41,6 +41,14 @@ _LOCK_MINE = "SELECT id FROM report_files WHERE id = $1 AND lease_owner = $2 AND
 _LOCK_ABANDONED = """
 SELECT id FROM report_files WHERE state = 'receiving' AND lease_until < clock_timestamp()
 ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+
+_READ_AGAIN = """
+INSERT INTO report_files (id, source, psp, psp_account_id, format, name, sha256, size_bytes, state, uploaded_by,
+    content_of, created_at)
+SELECT $2, f.source, f.psp, f.psp_account_id, coalesce($3, f.format), f.name, f.sha256, f.size_bytes, 'received', $4,
+    coalesce(f.content_of, f.id), now()
+FROM report_files AS f WHERE f.id = $1
 """
 
 # Loading
@@ -122,16 +130,21 @@ SELECT count(*) FROM added
 """
 _LINES_THERE = """
 SELECT n.at, l.file_id, l.line, f.name, l.kind, l.currency, l.gross_minor, l.fee_minor, l.net_minor,
-    l.presented_minor, l.presented_currency, l.reference, l.psp_reference, l.operation_reference, l.payout_id
+    l.presented_minor, l.presented_currency, l.reference, l.psp_reference, l.operation_reference,
+    coalesce(l.payout_id, t.payout_id)
 FROM unnest($2::uuid[], $3::integer[]) WITH ORDINALITY AS n (id, line, at)
 INNER JOIN psp_lines AS l ON l.id = n.id
 INNER JOIN report_files AS f ON f.id = l.file_id
+LEFT JOIN late_payouts AS t ON t.line_id = l.id AND t.file_id <> $1
 WHERE (l.file_id, l.line) <> ($1, n.line)
 """
 _NAME_PAYOUT = """
-UPDATE psp_lines AS l SET payout_id = n.payout_id FROM unnest($1::uuid[], $2::uuid[]) AS n (id, payout_id)
-WHERE l.id = n.id AND l.payout_id IS NULL
+INSERT INTO late_payouts (line_id, payout_id, file_id)
+SELECT n.id, n.payout_id, $3 FROM unnest($1::uuid[], $2::uuid[]) AS n (id, payout_id)
+INNER JOIN psp_lines AS l ON l.id = n.id AND l.payout_id IS NULL
+ON CONFLICT (line_id) DO NOTHING
 """
+_FORGET_LATE = "DELETE FROM late_payouts WHERE file_id = $1"
 # What a payout's own line says is kept from the first file that has it.
 _ADD_PAYOUTS = """
 INSERT INTO psp_payouts (id, psp, psp_account_id, payout_reference, currency, amount_minor, paid_at)
@@ -182,17 +195,21 @@ _ONE_FILE = _FILE + "WHERE f.id = $1"
 _QUARANTINED = """
 SELECT q.file_id, f.name, q.line, q.reason, q.field, q.content
 FROM quarantined_lines AS q INNER JOIN report_files AS f ON f.id = q.file_id
-WHERE (f.state = 'loaded' OR q.file_id = $1) AND ($1::uuid IS NULL OR q.file_id = $1)
+WHERE (q.file_id = $1 OR ($1::uuid IS NULL AND f.state = 'loaded' AND NOT EXISTS (
+    SELECT 1 FROM report_files AS n
+    WHERE n.content_of = coalesce(f.content_of, f.id) AND n.id > f.id AND n.state = 'loaded'
+)))
     AND ($2::uuid IS NULL OR (q.file_id, -q.line) < ($2, -$3::integer))
 ORDER BY q.file_id DESC, q.line LIMIT $4
 """
 _KNOWN_NAMES = "SELECT DISTINCT name FROM report_files WHERE name = ANY($1::text[]) AND uploaded_by = $2"
 _PSP_ACCOUNT = "SELECT id FROM psp_accounts WHERE name = $1 AND psp = $2"
 
-_BANK_ACCOUNT_COLUMNS = "id, name, identification, currency, created_at, closed_at"
+_BANK_ACCOUNT_COLUMNS = "id, name, identification, currency, created_at, closed_at, counts"
 _BANK_ACCOUNTS = f"SELECT {_BANK_ACCOUNT_COLUMNS} FROM bank_accounts ORDER BY name"
 _ADD_BANK_ACCOUNT = f"""
-INSERT INTO bank_accounts (id, name, identification, currency) VALUES ($1, $2, $3, $4) RETURNING {_BANK_ACCOUNT_COLUMNS}
+INSERT INTO bank_accounts (id, name, identification, currency, counts) VALUES ($1, $2, $3, $4, $5)
+RETURNING {_BANK_ACCOUNT_COLUMNS}
 """
 _CLOSE_BANK_ACCOUNT = f"""
 UPDATE bank_accounts SET closed_at = now() WHERE name = $1 AND closed_at IS NULL RETURNING {_BANK_ACCOUNT_COLUMNS}
@@ -221,6 +238,11 @@ async def same_file(connection: Connection, sha256: bytes) -> UUID | None:
 async def received(transaction: Transaction, file_id: UUID, owner: UUID, sha256: bytes, size_bytes: int) -> bool:
     """It is here; False where it was given up meanwhile. Raises DataRefused where it is there already."""
     return await transaction.connection.fetchval(_RECEIVED, file_id, owner, sha256, size_bytes) is not None
+
+
+async def read_again(transaction: Transaction, file_id: UUID, again_id: UUID, format_: str | None, by: str) -> None:
+    """A file of the same content, to be loaded. Raises DataRefused where there is one that waits to be."""
+    await transaction.connection.execute(_READ_AGAIN, file_id, again_id, format_, by)
 
 
 async def discard(transaction: Transaction, file_id: UUID, owner: UUID) -> None:
@@ -256,7 +278,7 @@ async def hold(connection: Connection, file_id: UUID, owner: UUID, lease: timede
 
 
 async def part(connection: Connection, file_id: UUID, number: int) -> bytes | None:
-    """A piece of a file, as it is kept; None behind the last one."""
+    """A piece of a file's content, as it is kept; None behind the last one."""
     return await connection.fetchval(_PART, file_id, number)
 
 
@@ -292,6 +314,7 @@ async def finish(
 
 async def take_lines_back(transaction: Transaction, file_id: UUID, source: str, limit: int) -> int:
     """Delete at most `limit` lines of a file that is being loaded; how many."""
+    await transaction.connection.execute(_FORGET_LATE, file_id)
     statement = _TAKE_LINES_BACK if source == "psp" else _TAKE_BANK_LINES_BACK
     return await transaction.connection.fetchval(statement, file_id, limit)
 
@@ -311,10 +334,11 @@ async def lines_there(
     return await transaction.connection.fetch(_LINES_THERE, file_id, line_ids, numbers)
 
 
-async def name_payouts(transaction: Transaction, of_lines: Iterable[tuple[UUID, UUID]]) -> None:
-    """Say of lines which payout carries them, where that was not known."""
+async def name_payouts(transaction: Transaction, file_id: UUID, of_lines: Iterable[tuple[UUID, UUID]]) -> None:
+    """Say of lines which payout carries them, where that was not known; for the next run once the file counts."""
     in_order = sorted(of_lines)
-    await transaction.connection.execute(_NAME_PAYOUT, [each[0] for each in in_order], [each[1] for each in in_order])
+    columns = [each[0] for each in in_order], [each[1] for each in in_order]
+    await transaction.connection.execute(_NAME_PAYOUT, *columns, file_id)
 
 
 async def add_payouts(
@@ -358,7 +382,8 @@ async def files(
 async def quarantined(
     connection: Connection, file_id: UUID | None, after: tuple[UUID, int] | None, limit: int
 ) -> Sequence[Row]:
-    """(file, its name, line, reason, field, content) of one file, or of all that are loaded, newest file first."""
+    """(file, its name, line, reason, field, content) of one file, or of the last readings that are loaded, newest file
+    first."""
     after_file, after_line = after or (None, None)
     return await connection.fetch(_QUARANTINED, file_id, after_file, after_line, limit)
 
@@ -374,15 +399,15 @@ async def psp_account(connection: Connection, name: str, psp: str) -> UUID | Non
 
 
 async def bank_accounts(connection: Connection) -> Sequence[Row]:
-    """(id, name, identification, currency, created, closed) of all accounts at banks."""
+    """(id, name, identification, currency, created, closed, what counts) of all accounts at banks."""
     return await connection.fetch(_BANK_ACCOUNTS)
 
 
 async def add_bank_account(
-    transaction: Transaction, account_id: UUID, name: str, identification: str, currency: str | None
+    transaction: Transaction, account_id: UUID, name: str, identification: str, currency: str | None, counts: str
 ) -> Row:
     """A new account at a bank. Raises DataRefused for a name or an identification that is there."""
-    return await transaction.connection.fetchrow(_ADD_BANK_ACCOUNT, account_id, name, identification, currency)
+    return await transaction.connection.fetchrow(_ADD_BANK_ACCOUNT, account_id, name, identification, currency, counts)
 
 
 async def close_bank_account(transaction: Transaction, name: str) -> Row | None:

@@ -122,7 +122,8 @@ GROUP BY m.match_id HAVING sum(m.amount_minor) <> 0
 _SHARED = "(y.shared_at IS NOT NULL OR y.shared_through >= l.id)"
 # Explained lines with whether the deposit that carries them is shared out up to them.
 _EXPLAINED_LINES = f"""
-SELECT l.id, l.payout_id, l.currency, l.net_minor, e.merchant_id, e.match_id, coalesce({_SHARED}, false) AS is_shared
+SELECT l.id, l.payout_id, l.currency, l.net_minor, e.merchant_id, e.match_id, coalesce({_SHARED}, false) AS is_shared,
+    coalesce({_SHARED} AND NOT y.written_off, false) AS is_at_bank
 FROM explained AS e
 INNER JOIN psp_lines AS l ON l.id = e.item_id
 LEFT JOIN psp_payouts AS y ON y.id = l.payout_id
@@ -173,7 +174,7 @@ FROM (
         ) AS n
         GROUP BY n.line_id
     ) AS w ON w.line_id = b.id
-    WHERE e.side = 'payout' OR (e.side = 'bank_line' AND e.rule NOT IN ('bank_fee', 'written_off'))
+    WHERE e.side IN ('payout', 'bank_line') AND e.rule NOT IN ('bank_fee', 'written_off', 'sent_again')
     GROUP BY e.match_id
 ) AS s
 WHERE s.currencies = 1 AND s.sent_minor IS DISTINCT FROM s.came_minor
@@ -231,9 +232,9 @@ SUSPENSE_DISAGREES = _balance_disagrees(
     f"'{Account.SUSPENSE}'",
     f"""
     SELECT '{ids.OPERATOR_MERCHANT}'::uuid AS merchant_id, y.currency, -y.amount_minor AS amount_minor
-    FROM psp_payouts AS y WHERE y.deposited_at IS NOT NULL
+    FROM psp_payouts AS y WHERE y.deposited_at IS NOT NULL AND NOT y.written_off AND y.sent_again_with IS NULL
     UNION ALL
-    SELECT '{ids.OPERATOR_MERCHANT}'::uuid, s.currency, s.net_minor FROM ({_EXPLAINED_LINES}) AS s WHERE s.is_shared
+    SELECT '{ids.OPERATOR_MERCHANT}'::uuid, s.currency, s.net_minor FROM ({_EXPLAINED_LINES}) AS s WHERE s.is_at_bank
     UNION ALL
     SELECT '{ids.OPERATOR_MERCHANT}'::uuid, b.currency, -b.amount_minor
     FROM open_bank_lines AS o INNER JOIN bank_lines AS b ON b.id = o.line_id WHERE o.in_suspense
@@ -255,7 +256,7 @@ LEFT JOIN (
     FROM ({_OPERATIONS}) AS f
     INNER JOIN explained AS e ON e.item_id = f.id AND e.side = 'operation' AND e.merchant_id = f.merchant_id
     INNER JOIN (
-        SELECT s.match_id FROM ({_EXPLAINED_LINES}) AS s GROUP BY s.match_id HAVING bool_and(s.is_shared)
+        SELECT s.match_id FROM ({_EXPLAINED_LINES}) AS s GROUP BY s.match_id HAVING bool_and(s.is_at_bank)
     ) AS m ON m.match_id = e.match_id
     WHERE f.is_own AND f.kind = 'capture' GROUP BY f.payment_id, f.merchant_id
 ) AS x ON x.payment_id = p.id AND x.merchant_id = p.merchant_id

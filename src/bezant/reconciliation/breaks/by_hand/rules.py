@@ -15,6 +15,7 @@ from bezant.reconciliation.rules import OPERATOR, Operation, PspLine, again, of_
 
 RULE: Final = "by_hand"
 WRITTEN_OFF: Final = "written_off"
+SENT_AGAIN: Final = "sent_again"
 
 _DISPUTES: Final = frozenset({"dispute_opened", "dispute_won"})
 

@@ -20,7 +20,8 @@ _FACTS: Final = "('capture', 'refund', 'refund_failed', 'dispute_opened', 'dispu
 _LINES = f"""
 SELECT l.id, l.kind, l.currency, l.gross_minor, l.fee_minor, l.net_minor, l.presented_minor, l.presented_currency,
     l.reference, l.psp_reference, l.operation_reference, l.payout_id, l.occurred_at, l.psp, l.psp_account_id,
-    coalesce(c.merchant_id, '{OPERATOR}'), coalesce(y.shared_at IS NOT NULL, false), coalesce(u.times, 0),
+    coalesce(c.merchant_id, '{OPERATOR}'), coalesce(y.shared_at IS NOT NULL AND NOT y.written_off, false),
+    coalesce(y.shared_at IS NOT NULL AND y.written_off, false), coalesce(u.times, 0),
     y.deposited_at IS NOT NULL AND y.shared_at IS NULL, o.line_id IS NOT NULL
 FROM unnest($1::uuid[]) AS w (id)
 INNER JOIN psp_lines AS l ON l.id = w.id
@@ -101,7 +102,7 @@ INSERT INTO undone_matches AS u (item_id, times) SELECT n.id, 1 FROM unnest($1::
 ON CONFLICT (item_id) DO UPDATE SET times = u.times + 1
 """
 _PAYOUT = """
-SELECT y.id, y.currency, y.amount_minor, y.deposited_at, y.shared_at, coalesce(u.times, 0)
+SELECT y.id, y.currency, y.amount_minor, y.deposited_at, y.shared_at, y.written_off, coalesce(u.times, 0)
 FROM psp_payouts AS y LEFT JOIN undone_matches AS u ON u.item_id = y.id WHERE y.id = $1 FOR UPDATE OF y
 """
 _NETS = """
@@ -126,13 +127,20 @@ INNER JOIN ledger_entries AS t ON t.journal_id = j.id AND t.merchant_id = j.merc
 WHERE NOT EXISTS (
     SELECT 1 FROM explained AS x INNER JOIN psp_lines AS l ON l.id = x.item_id
     LEFT JOIN psp_payouts AS y ON y.id = l.payout_id
-    WHERE x.match_id = w.match_id AND x.side = 'line' AND y.shared_at IS NULL
+    WHERE x.match_id = w.match_id AND x.side = 'line'
+        AND NOT coalesce(y.shared_at IS NOT NULL AND NOT y.written_off, false)
 )
 GROUP BY j.payment_id, j.merchant_id
 """
 _RETURN_PAYOUTS = """
-UPDATE psp_payouts SET deposited_at = NULL, shared_at = NULL, shared_through = NULL WHERE id = ANY ($1::uuid[])
+UPDATE psp_payouts
+SET deposited_at = NULL, written_off = false, sent_again_with = NULL, shared_at = NULL, shared_through = NULL
+WHERE id = ANY ($1::uuid[])
 """
+_GIVE_UP_PAYOUT = "UPDATE psp_payouts SET deposited_at = $2, written_off = true WHERE id = $1"
+_SENT_AGAIN = "UPDATE psp_payouts SET deposited_at = $4, amount_minor = $2, sent_again_with = $3 WHERE id = $1"
+_SENT_AGAIN_WITH = "SELECT coalesce(sum(y.amount_minor), 0)::bigint FROM psp_payouts AS y WHERE y.sent_again_with = $1"
+_CARRIES = "SELECT EXISTS (SELECT 1 FROM psp_payouts AS y WHERE y.sent_again_with = ANY ($1::uuid[]))"
 _WANT_RUN = "UPDATE reconciliation_lease SET wanted_at = clock_timestamp()"
 
 
@@ -162,6 +170,7 @@ class Payout(msgspec.Struct, frozen=True, array_like=True):
     amount_minor: int | None
     deposited_at: datetime | None
     shared_at: datetime | None
+    written_off: bool
     undone: int
 
 
@@ -191,6 +200,18 @@ async def nets_of_payout(connection: Connection, payout_id: UUID) -> tuple[dict[
     """The explained nets of a payout by (merchant, currency), and of how many lines they are."""
     rows = await connection.fetch(_NETS, payout_id)
     return {(row[0], row[1]): row[2] for row in rows}, sum(row[3] for row in rows)
+
+
+async def rest_of_payout(connection: Connection, payout: Payout) -> int:
+    """What of a payout that came neither its explained lines nor payouts that were sent again with it are."""
+    nets, _ = await nets_of_payout(connection, payout.id)
+    explained_minor = sum(minor for (_, currency), minor in nets.items() if currency == payout.currency)
+    return (payout.amount_minor or 0) - explained_minor - await connection.fetchval(_SENT_AGAIN_WITH, payout.id)
+
+
+async def carries_others(connection: Connection, payout_ids: Sequence[UUID]) -> bool:
+    """Whether other payouts are explained by having come with one of these."""
+    return await connection.fetchval(_CARRIES, payout_ids)
 
 
 async def open_lines_of_payout(connection: Connection, payout_id: UUID) -> int:
@@ -254,6 +275,16 @@ async def settled_by_payouts(connection: Connection, payout_ids: Sequence[UUID])
 async def return_payouts(transaction: Transaction, payout_ids: Sequence[UUID]) -> None:
     """These payouts are on their way again."""
     await transaction.connection.execute(_RETURN_PAYOUTS, payout_ids)
+
+
+async def give_up_payout(transaction: Transaction, payout_id: UUID) -> None:
+    """This payout will never come: its lines are to be shared out as lost."""
+    await transaction.connection.execute(_GIVE_UP_PAYOUT, payout_id, transaction.now)
+
+
+async def sent_again(transaction: Transaction, payout_id: UUID, amount_minor: int, came_id: UUID) -> None:
+    """This payout has come with another one."""
+    await transaction.connection.execute(_SENT_AGAIN, payout_id, amount_minor, came_id, transaction.now)
 
 
 async def want_run(transaction: Transaction) -> None:

@@ -90,8 +90,9 @@ def _shares_back(lines: Sequence[PspLine], merchant_id: UUID, transaction: Trans
     """What these lines took out of the operator's book goes back into it, named after the first of each payout."""
     nets: dict[UUID, dict[tuple[UUID, str], int]] = {}
     names: dict[UUID, str] = {}
+    lost = {line.payout_id for line in lines if line.is_written_off}
     for line in lines:
-        if line.is_deposited and line.payout_id is not None:
+        if line.payout_id is not None and (line.is_deposited or line.is_written_off):
             of_payout = nets.setdefault(line.payout_id, {})
             of_payout[merchant_id, line.currency] = of_payout.get((merchant_id, line.currency), 0) - line.net_minor
             names.setdefault(line.payout_id, line.name)
@@ -99,17 +100,22 @@ def _shares_back(lines: Sequence[PspLine], merchant_id: UUID, transaction: Trans
         journal
         for payout_id, shares in nets.items()
         for journal in share_postings(
-            shares, f"{ids.show(ids.PAYOUT_AT_PSP, payout_id)}:{names[payout_id]}:undone", transaction.now
+            shares,
+            f"{ids.show(ids.PAYOUT_AT_PSP, payout_id)}:{names[payout_id]}:undone",
+            transaction.now,
+            written_off=payout_id in lost,
         )
     ]
 
 
 async def _unmatch_deposit(transaction: Transaction, rows: Sequence[Explained]) -> None:
-    """Payouts and the bank lines that they came as, or a bank line that was written off."""
+    """Payouts and the bank lines that they came as, or a payout or a bank line that was written off."""
     connection, now = transaction.connection, transaction.now
     names: list[str] = []
     shares: list[Journal] = []
     payout_ids = [row.item_id for row in rows if row.side == "payout"]
+    if await store.carries_others(connection, payout_ids):
+        raise Conflict("invalid_state", "Another payout was sent again with it: take that back first.")
     settled = await store.settled_by_payouts(connection, payout_ids)
     for payout_id in payout_ids:
         payout = await store.payout(connection, payout_id)
@@ -122,7 +128,7 @@ async def _unmatch_deposit(transaction: Transaction, rows: Sequence[Explained]) 
             raise Conflict("invalid_state", "Its lines are not shared out yet: let a run finish.")
         names.append(name(ids.PAYOUT_AT_PSP, payout_id, payout.undone))
         back = {key: -minor for key, minor in nets.items()}
-        shares += share_postings(back, f"{names[-1]}:undone", now)
+        shares += share_postings(back, f"{names[-1]}:undone", now, written_off=payout.written_off)
     for row in rows:
         if row.side == "bank_line":
             names.append(name(ids.BANK_LINE, row.item_id, await store.times_undone(connection, row.item_id)))

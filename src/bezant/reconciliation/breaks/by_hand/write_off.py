@@ -100,6 +100,8 @@ async def _payout(transaction: Transaction, item_id: UUID) -> tuple[str, Written
     payout = await store.payout(transaction.connection, item_id)
     if payout is None:
         return None
+    if payout.written_off:
+        raise Unprocessable("not_a_loss", "It never came and is written off as a whole: there is no rest of it.")
     if payout.deposited_at is None or payout.shared_at is None or payout.amount_minor is None:
         detail = "The payout did not come yet. Find it among the bank lines, or wait for it."
         raise Unprocessable("not_a_loss", detail)
@@ -109,10 +111,7 @@ async def _payout(transaction: Transaction, item_id: UUID) -> tuple[str, Written
     posted = await store.journals_of_house(transaction.connection, OPERATOR, names, transaction.now)
     if any(journal.kind == "write_off" for journal in posted):
         raise Conflict("invalid_state", "The rest of it is written off already.")
-    nets, _ = await store.nets_of_payout(transaction.connection, item_id)
-    rest_minor = payout.amount_minor - sum(
-        minor for (_, currency), minor in nets.items() if currency == payout.currency
-    )
+    rest_minor = await store.rest_of_payout(transaction.connection, payout)
     journals = payout_write_off(item_id, payout.undone, payout.currency, rest_minor, transaction.now)
     await post(transaction, journals)
     return ids.show(ids.PAYOUT_AT_PSP, item_id), WrittenOff(OPERATOR, _last(journals))
