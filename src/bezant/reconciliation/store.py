@@ -47,19 +47,22 @@ _LINE = f"""
 SELECT l.id, l.kind, l.currency, l.gross_minor, l.fee_minor, l.net_minor, l.presented_minor, l.presented_currency,
     l.reference, l.psp_reference, l.operation_reference, l.payout_id, l.occurred_at, l.psp, l.psp_account_id,
     coalesce(c.merchant_id, '{OPERATOR}'), coalesce(y.shared_at IS NOT NULL, false), coalesce(u.times, 0),
-    a.payment_id
+    (SELECT a.payment_id FROM payment_attempts AS a WHERE a.id = CASE
+        WHEN length(l.reference) = 36 AND starts_with(l.reference, 'att_')
+            AND translate(substr(l.reference, 5), '0123456789abcdef', '') = '' THEN substr(l.reference, 5)::uuid
+    END LIMIT 1)
 FROM {{0}} AS n
 INNER JOIN psp_lines AS l ON l.id = n.line_id
-LEFT JOIN payment_attempts AS a ON a.id = CASE
-    WHEN l.reference ~ '^att_[0-9a-f]{{{{32}}}}$' THEN substr(l.reference, 5)::uuid END
 LEFT JOIN psp_accounts AS c ON c.id = l.psp_account_id
 LEFT JOIN psp_payouts AS y ON y.id = l.payout_id
 LEFT JOIN undone_matches AS u ON u.item_id = l.id
 ORDER BY l.id
 """
+# The file is looked up for each line: joined, all that is open would be sorted for every page.
 _OPEN_LINES = _LINE.format(
-    "(SELECT o.line_id FROM open_lines AS o INNER JOIN report_files AS f ON f.id = o.file_id AND f.state = 'loaded' "
-    "WHERE o.line_id > $1 ORDER BY o.line_id LIMIT $2)"
+    "(SELECT o.line_id FROM open_lines AS o "
+    "WHERE o.line_id > $1 AND (SELECT f.state FROM report_files AS f WHERE f.id = o.file_id) = 'loaded' "
+    "ORDER BY o.line_id LIMIT $2)"
 )
 _STILL_OPEN = "SELECT o.line_id FROM unnest($1::uuid[]) AS w (id) INNER JOIN open_lines AS o ON o.line_id = w.id"
 _EXPLAINED_TO_SHARE = """
