@@ -51,6 +51,10 @@ SELECT j.id, j.kind, j.currency, j.effective_at, e.line, e.account_code, e.debit
 FROM ledger_journals AS j INNER JOIN ledger_entries AS e ON e.journal_id = j.id
 WHERE j.merchant_id = ANY ($1) ORDER BY 1, 5
 """
+_HOLD = "SELECT true FROM ledger_balances WHERE merchant_id = $1 ORDER BY account_code LIMIT 1 FOR UPDATE"
+_WAITING = """
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
 UNEQUAL = (Line(Account.CASH, 5, 0), Line(Account.PLATFORM_FEE_REVENUE, 0, 4))
 
 
@@ -63,7 +67,7 @@ def taken(amount_minor: int, of: Account = Account.PLATFORM_FEE_REVENUE) -> tupl
 
 @pytest_asyncio.fixture
 async def database(module_database_url: str) -> AsyncIterator[Database]:
-    opened = Database(module_database_url, connections_max=3)
+    opened = Database(module_database_url, connections_max=4)
     await opened.open()
     yield opened
     await opened.close()
@@ -87,6 +91,12 @@ async def state(database: Database, *merchants: UUID) -> list[list[tuple[Any, ..
     async with database.connection() as connection:
         rows = [await connection.fetch(query, list(merchants)) for query in (_KEPT, _POSTED)]
     return [[tuple(row) for row in each] for each in rows]
+
+
+async def waiting(database: Database) -> int:
+    """How many wait for a lock of another."""
+    async with database.connection() as connection:
+        return await connection.fetchval(_WAITING)
 
 
 async def refused(database: Database, *journals: Journal) -> DataRefused:
@@ -181,16 +191,22 @@ def test_end_depends_neither_on_batches_nor_on_the_order_in_them(
     assert ends[1:] == [ends[0]] * 2
 
 
-async def test_postings_in_opposite_orders_do_not_deadlock_and_lose_nothing(database: Database) -> None:
-    merchants = [await merchant(database) for _ in range(6)]
-
-    async def many(order: Sequence[UUID]) -> None:
-        for _ in range(25):
-            await posted(database, *(fact(merchant_id, 1) for merchant_id in order))
-
-    await asyncio.wait_for(asyncio.gather(many(merchants), many(merchants[::-1])), 60)
+async def test_postings_in_opposite_orders_wait_for_each_other_and_do_not_deadlock(database: Database) -> None:
+    """While somebody holds the balance in the middle, each gets as far as it can: both from the same side."""
+    merchants = sorted([await merchant(database) for _ in range(3)])
+    await posted(database, *(fact(each, 1) for each in merchants))
+    async with database.transaction() as holder:
+        await holder.connection.execute(_HOLD, merchants[1])
+        both = [
+            asyncio.create_task(posted(database, *(fact(each, 1) for each in order)))
+            for order in (merchants, merchants[::-1])
+        ]
+        async with asyncio.timeout(30):
+            while await waiting(database) < 2:
+                await asyncio.sleep(0.01)
+    await asyncio.wait_for(asyncio.gather(*both), 30)
     kept, _ = await state(database, *merchants)
-    assert {row[3:] for row in kept} == {(50, 0), (0, 50)}
+    assert {row[3:] for row in kept} == {(3, 0), (0, 3)}
 
 
 @pytest.fixture(scope="module", autouse=True)
