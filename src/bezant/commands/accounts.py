@@ -12,13 +12,13 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from bezant.audit.record import By
 from bezant.base.errors import OperatorError
 from bezant.base.sealed import Sealer
 from bezant.commands.start import actor, command_database, load_settings, run_on
+from bezant.commands.texts import safe
 from bezant.psp.account_secrets import WEBHOOK_FIELD, AccountSecrets, fields_of
 from bezant.psp.contract import Manifest
 from bezant.psp.desk import AccountDesk, AccountView
@@ -81,7 +81,7 @@ def list_accounts(
     table = Table(*(Column(title, no_wrap=True) for title in ("name", "psp", "status", "merchant")), box=None)
     for account in found:
         status = account.status if account.opens else f"{account.status}, [red]does not open[/]"
-        table.add_row(escape(account.name), account.psp, status, account.merchant_id)
+        table.add_row(safe(account.name), account.psp, status, account.merchant_id)
     console.print(table)
 
 

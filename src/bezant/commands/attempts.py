@@ -6,7 +6,6 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from bezant.app import Services, create_services
@@ -14,6 +13,7 @@ from bezant.base import ids
 from bezant.base.errors import OperatorError
 from bezant.base.money import major_text
 from bezant.commands.start import actor, current_database, load_settings, run_on
+from bezant.commands.texts import safe
 from bezant.idempotency.claims import Reply
 from bezant.payments.resolve import AttemptView, ResolveAttempt
 
@@ -91,6 +91,6 @@ def _print(found: list[AttemptView]) -> None:
             f"{each.attempt_id}\n[dim]{each.payment_id}\n{each.merchant_id}[/]",
             f"{each.operation}\n{amount}\n[dim]{each.psp}[/]",
             f"{each.checks} times\n[dim]since\n{each.created_at:%Y-%m-%d %H:%M}Z[/]",
-            escape(each.detail or ""),
+            safe(each.detail or ""),
         )
     console.print(table)

@@ -7,7 +7,6 @@ from uuid import UUID
 import msgspec
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from bezant.app import Services, create_services
@@ -16,6 +15,7 @@ from bezant.base import ids
 from bezant.base.errors import OperatorError
 from bezant.base.money import Money, major_text
 from bezant.commands.start import actor, current_database, load_settings, run_on
+from bezant.commands.texts import safe
 from bezant.disputes.act import Verb
 from bezant.disputes.queries import DisputeQuery
 from bezant.disputes.render import DisputeView
@@ -141,9 +141,9 @@ def _print_one(shown: DisputeView) -> None:
     for each in shown.rounds:
         console.print(f"round {each.round}: {_text(each.amount)} {each.outcome}")
     for field, words in shown.evidence.texts.items():
-        console.print(f"{field}: {escape(words)}")
+        console.print(f"{field}: {safe(words)}")
     for file in shown.evidence.files:
-        console.print(f"{file.field}: {escape(file.name)}, {file.content_type}, {file.size} bytes")
+        console.print(f"{file.field}: {safe(file.name)}, {file.content_type}, {file.size} bytes")
 
 
 def _text(amount: Money) -> str:

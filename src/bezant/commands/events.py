@@ -6,7 +6,6 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
@@ -15,6 +14,7 @@ from bezant.base.config import Settings
 from bezant.base.db import Database
 from bezant.base.errors import OperatorError
 from bezant.commands.start import command_database, load_settings, run_on
+from bezant.commands.texts import safe
 from bezant.outbox import replay as again
 from bezant.outbox.status import COUNT_MAX, CursorView, SinkView, by_sink, cursors
 from bezant.sinks.configured import configured_sinks
@@ -112,7 +112,7 @@ def _sink_table(found: list[SinkView]) -> Table:
             f"{each.waiting:,}{'+' if is_more else ''}",
             _age(each.lag_s),
             str(each.failing or ""),
-            escape(each.last_error or ""),
+            safe(each.last_error or ""),
         )
     return table
 
@@ -130,7 +130,7 @@ def _shard_table(found: list[CursorView]) -> Table:
             _age(each.lag_s or 0.0),
             str(each.failures or ""),
             "yes" if each.is_held else "",
-            escape(each.last_error or ""),
+            safe(each.last_error or ""),
         )
     return table
 

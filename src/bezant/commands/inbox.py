@@ -7,11 +7,11 @@ from typing import Annotated, TypeVar
 import msgspec
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from bezant.base.errors import OperatorError
 from bezant.commands.start import command_database, load_settings, run_on
+from bezant.commands.texts import safe
 from bezant.inbox.records import InboxEventView, InboxFilter, Records
 from bezant.inbox.rules import Status
 
@@ -106,10 +106,10 @@ def _print(found: Sequence[InboxEventView]) -> None:
     for each in found:
         account = f"/{each.psp_account}" if each.psp_account else ""
         next_try = f"\n[dim]next try {each.next_try_at:%H:%M:%S}Z[/]" if each.next_try_at else ""
-        reason = f"\n{escape(each.reason)}" if each.reason else ""
+        reason = f"\n{safe(each.reason)}" if each.reason else ""
         table.add_row(
-            f"{each.inbox_event_id}\n[dim]{escape(each.event_id)}[/]",
-            f"{each.psp}{account}\n{escape(each.type)}",
+            f"{each.inbox_event_id}\n[dim]{safe(each.event_id)}[/]",
+            f"{each.psp}{account}\n{safe(each.type)}",
             f"{each.received_at:%Y-%m-%d\n%H:%M:%S}Z",
             f"{each.status}, {each.tries} {'try' if each.tries == 1 else 'tries'}{next_try}{reason}",
         )

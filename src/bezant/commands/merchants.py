@@ -7,11 +7,11 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from bezant.base.errors import OperatorError
 from bezant.commands.start import command_database, load_settings, run_on
+from bezant.commands.texts import safe
 from bezant.merchants.service import Merchants
 from bezant.supported import CONNECTORS
 
@@ -88,7 +88,7 @@ def list_keys(merchant: KeyOwner, json: Json = False) -> None:
     for key in found:
         times = {"created": key.created_at, "used": key.last_used_at, "revoked": key.revoked_at}
         table.add_row(
-            f"{key.key_id}\n[dim]{key.kind}, {escape(key.display)}[/]",
+            f"{key.key_id}\n[dim]{key.kind}, {safe(key.display)}[/]",
             "\n".join(key.scopes),
             "\n".join(f"{name} {at:%y-%m-%d %H:%M}Z" for name, at in times.items() if at is not None),
         )

@@ -22,6 +22,7 @@ from bezant.base.config import Settings
 from bezant.base.db import Database
 from bezant.base.errors import OperatorError
 from bezant.commands.start import actor, current_database, load_settings, run_on
+from bezant.commands.texts import one_line
 from bezant.reconciliation.files.bank_accounts import AddBankAccount, BankAccountView
 from bezant.reconciliation.files.csv_mappings import bank_formats
 from bezant.reconciliation.files.read_again import ReadFileAgain
@@ -124,7 +125,7 @@ def list_files(
     table.columns[0].no_wrap = True
     for each in page.data:
         table.add_row(
-            f"{each.file_id}\n[dim]{escape(_plain(each.name))}[/]",
+            f"{each.file_id}\n[dim]{escape(one_line(each.name))}[/]",
             f"{_of(each)}\n[dim]{each.created_at:%Y-%m-%d %H:%M}Z[/]",
             f"{each.lines:,}" + (f"\n[dim]{each.repeated:,} repeated[/]" if each.repeated else ""),
             escape(_stands(each)),
@@ -272,7 +273,7 @@ def _print_file(file: ReportFileView, as_json: bool) -> None:
     if as_json:
         typer.echo(msgspec.json.encode(file))
         return
-    typer.echo(f"{file.file_id}: {_plain(file.name)} of {_of(file)}, {file.size_bytes:,} bytes, {_stands(file)}")
+    typer.echo(f"{file.file_id}: {one_line(file.name)} of {_of(file)}, {file.size_bytes:,} bytes, {_stands(file)}")
     typer.echo(f"{file.lines:,} lines, {file.repeated:,} repeated, {file.quarantined:,} in quarantine")
     not_counted = msgspec.json.decode(file.summary, type=_Summary).not_counted
     if not_counted:
@@ -280,9 +281,9 @@ def _print_file(file: ReportFileView, as_json: bool) -> None:
 
 
 def _print_quarantined(console: Console, line: QuarantinedLineView) -> None:
-    field = f" (field {escape(_plain(line.field))})" if line.field else ""
-    console.print(f"[dim]{line.file_id}[/] {escape(_plain(line.file_name))}, line {line.line}{field}")
-    console.print(f"  {escape(_plain(line.reason))}\n  [dim]{escape(_plain(line.content))}[/]")
+    field = f" (field {escape(one_line(line.field))})" if line.field else ""
+    console.print(f"[dim]{line.file_id}[/] {escape(one_line(line.file_name))}, line {line.line}{field}")
+    console.print(f"  {escape(one_line(line.reason))}\n  [dim]{escape(one_line(line.content))}[/]")
 
 
 def _print_bank_account(account: BankAccountView, as_json: bool) -> None:
@@ -307,9 +308,4 @@ def _refusal(file: ReportFileView) -> str:
     line = f"line {file.refusal.line}" if file.refusal.line else None
     field = f"field {file.refusal.field}" if file.refusal.field else None
     where = ", ".join(filter(None, (line, field)))
-    return _plain(file.refusal.reason + (f" ({where})" if where else ""))
-
-
-def _plain(text: str) -> str:
-    """A text out of a file, without what a terminal would act on."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return one_line(file.refusal.reason + (f" ({where})" if where else ""))

@@ -6,22 +6,30 @@ from typing import Annotated, Final, Literal, TypeVar
 import msgspec
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from bezant.audit.record import By
 from bezant.base import ids
 from bezant.base.db import Database, Transaction
 from bezant.base.errors import OperatorError
-from bezant.base.money import Money, major_text
+from bezant.base.money import AMOUNT_MINOR_MAX, Money, major_text
 from bezant.commands.reconciliation_run import reconciliation
 from bezant.commands.start import actor, current_database, load_settings, run_on
+from bezant.commands.texts import safe
 from bezant.reconciliation.breaks.by_hand.unmatch import item_of
 from bezant.reconciliation.breaks.matches import made_view, undone_view
 from bezant.reconciliation.breaks.overview.status import AGES, OnItsWay, Overview, TransitFilter
 from bezant.reconciliation.breaks.resolve import MOVES_MONEY, match_items, resolve, unmatch_item
 from bezant.reconciliation.breaks.rules import Resolution
-from bezant.reconciliation.breaks.views import BY_A_PERSON, BreakDetail, BreakFilter, BreakView, ItemView
+from bezant.reconciliation.breaks.views import (
+    BY_A_PERSON,
+    DAYS_MAX,
+    OWNER_MAX,
+    BreakDetail,
+    BreakFilter,
+    BreakView,
+    ItemView,
+)
 from bezant.reconciliation.breaks.work import Work, assign, comment
 from bezant.reconciliation.lease import Lease
 
@@ -43,8 +51,10 @@ def list_breaks(
     psp: Annotated[str | None, typer.Option(help="Only of this PSP.")] = None,
     owner: Annotated[str | None, typer.Option(help="Only what is somebody's.")] = None,
     currency: Annotated[str | None, typer.Option(help="Only in this currency.")] = None,
-    amount: Annotated[int | None, typer.Option(min=0, help="At least so many minor units at risk.")] = None,
-    older_than: Annotated[int | None, typer.Option("--older-than", min=0, help="Days.")] = None,
+    amount: Annotated[
+        int | None, typer.Option(min=0, max=AMOUNT_MINOR_MAX, help="At least so many minor units at risk.")
+    ] = None,
+    older_than: Annotated[int | None, typer.Option("--older-than", min=0, max=DAYS_MAX, help="Days.")] = None,
     limit: Limit = 20,
     csv: Annotated[bool, typer.Option("--csv", help="All of them as CSV, safe for spreadsheets.")] = False,
     json: Json = False,
@@ -72,10 +82,10 @@ def list_breaks(
     table.columns[0].no_wrap = True
     for each in page.data:
         table.add_row(
-            f"{each.break_id}\n[dim]{escape(each.subject or '')}[/]",
-            f"{each.kind}\n[dim]{escape(each.psp or '')} {_stands(each)}[/]",
+            f"{each.break_id}\n[dim]{safe(each.subject or '')}[/]",
+            f"{each.kind}\n[dim]{safe(each.psp or '')} {_stands(each)}[/]",
             _money(each.at_risk),
-            f"{each.since:%Y-%m-%d}\n[dim]{escape(each.owner or 'nobody')}[/]",
+            f"{each.since:%Y-%m-%d}\n[dim]{safe(each.owner or 'nobody')}[/]",
         )
     Console(highlight=False).print(table if page.data else "There are no such breaks.")
     if page.has_more:
@@ -95,6 +105,8 @@ def assign_break(
     json: Json = False,
 ) -> None:
     """Say who is to look at a break."""
+    if owner is not None and not 1 <= len(owner) <= OWNER_MAX:
+        raise OperatorError(f"A name has 1 to {OWNER_MAX} characters.")
     _work_on(break_id, lambda transaction: assign(transaction, break_id, owner, actor()), json)
 
 
@@ -213,7 +225,7 @@ def show_transit(
             f"{each.operation_id}\n[dim]{each.payment_id}[/]",
             f"{each.kind}\n[dim]{_money(each.amount)}[/]",
             _money(each.in_transit),
-            escape(each.why) + "".join(f"\n[dim]{found}[/]" for found in (*each.lines, each.break_id) if found),
+            safe(each.why) + "".join(f"\n[dim]{found}[/]" for found in (*each.lines, each.break_id) if found),
         )
     Console(highlight=False).print(table if page.data else "Nothing is in transit.")
     if page.has_more:
@@ -266,17 +278,17 @@ def _print_break(shown: BreakDetail, json: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for name, value in msgspec.structs.asdict(shown).items():
         if name not in ("items", "candidates", "comments") and value is not None:
-            console.print(f"{name}: {escape(_money(value) if isinstance(value, Money) else str(value))}")
+            console.print(f"{name}: {safe(_money(value) if isinstance(value, Money) else str(value))}")
     _print_items(console, "about", shown.items)
     _print_items(console, "could be explained by", shown.candidates)
     for each in shown.comments:
-        console.print(f"\n{escape(each.author)}, {each.created_at:%Y-%m-%d %H:%M}Z: {escape(each.body)}")
+        console.print(f"\n{safe(each.author)}, {each.created_at:%Y-%m-%d %H:%M}Z: {safe(each.body)}")
 
 
 def _print_items(console: Console, title: str, items: list[ItemView]) -> None:
     for each in items:
         stands = "open" if each.is_open else "explained"
-        names = escape(", ".join(each.names))
+        names = safe(", ".join(each.names))
         console.print(
             f"{title}: {each.id} {each.kind} {_money(each.amount)}, {each.at:%Y-%m-%d}, {stands} [dim]{names}[/]"
         )
@@ -293,7 +305,7 @@ def _ages(title: str, rows: list[OnItsWay]) -> Table:
         by_age = {each.age: f"{_money(each.amount)}\n[dim]{each.count:,}[/]" for each in of_kind}
         total = Money(sum(each.amount.value for each in of_kind), currency)
         cells = (by_age.get(age, "") for age in AGES)
-        table.add_row(f"{at}{'/' if account else ''}{escape(account)}", kind, *cells, _money(total))
+        table.add_row(f"{at}{'/' if account else ''}{safe(account)}", kind, *cells, _money(total))
     return table
 
 

@@ -5,7 +5,6 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
@@ -14,6 +13,7 @@ from bezant.base.db import Database
 from bezant.base.errors import OperatorError
 from bezant.base.sealed import Sealer
 from bezant.commands.start import current_database, load_settings, run
+from bezant.commands.texts import safe
 from bezant.demo.kept import kept_simulator
 from bezant.psp.accounts import Accounts
 from bezant.psp.call import Caller, HttpTransport
@@ -106,7 +106,7 @@ def _print(report: Report) -> None:
         title = f"[bold red]{check.name}[/]: {check.count} for which this does not hold: {check.says}"
         table = Table(Column("id", no_wrap=True), Column("found", overflow="fold"), title=title, title_justify="left")
         for violation in check.violations[:_SHOWN_MAX]:
-            table.add_row(violation.id, escape(violation.detail))
+            table.add_row(violation.id, safe(violation.detail))
         if check.count > _SHOWN_MAX:
             table.add_row(f"... and {check.count - _SHOWN_MAX} more", "--json names more of them")
         console.print(table)

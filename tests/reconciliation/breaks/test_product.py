@@ -113,6 +113,11 @@ def test_what_begins_like_a_formula_is_escaped(text: str) -> None:
     assert export.cell(f"a{text}") == f"a{text}"
 
 
+@pytest.mark.parametrize("separator", [";", ";  ", "\t", "\n"])
+def test_what_would_begin_like_one_where_cells_are_parted_otherwise_is_escaped(separator: str) -> None:
+    assert export.cell(f"a{separator}=1+1;b") == f"a{separator[0]}'{separator[1:]}=1+1;b"
+
+
 def test_operator_works_on_a_break_on_the_command_line(platform: Platform) -> None:
     break_id, operation, line = run(missing(platform.database_url))
     assert break_id in command(platform, "breaks", "--kind", "amount_mismatch")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -13,6 +14,8 @@ COLUMNS: Final = (
 )
 
 _BEGIN_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
+# Where commas are decimal points, spreadsheets part cells at semicolons, also within quotes.
+_PARTED: Final = re.compile(r"(?<=[;\t\r\n])(?= *[=+@-])")
 
 
 def header() -> str:
@@ -27,7 +30,7 @@ def rows(breaks: Iterable[BreakView]) -> str:
 
 def cell(value: object) -> str:
     """What stands in a cell. A text that a spreadsheet would take for a formula gets an apostrophe in front."""
-    text = "" if value is None else str(value)
+    text = "" if value is None else _PARTED.sub("'", str(value))
     return f"'{text}" if text.startswith(_BEGIN_FORMULAS) else text
 
 

@@ -49,7 +49,8 @@ async def keep(database: Database, found: Sequence[Found]) -> Kept:
             if status != "resolved" or resolution in AUTOMATIC:
                 counts[row.kind] += 1
                 opened += status != "open"
-    closed = await _close(database, kept, {item_id for _, item_id in in_order})
+    about = {subject for each in found for subject in each.subjects if isinstance(subject, UUID)}
+    closed = await _close(database, kept, about)
     return Kept(counts=dict(sorted(counts.items())), opened=opened, closed=closed)
 
 

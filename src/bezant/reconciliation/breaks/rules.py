@@ -32,8 +32,8 @@ PREFIXES: Final = {
 }
 """What a break is about, and how its id is shown."""
 
-# The thing is explained, and what is wrong with it is so all the same.
-_OF_EXPLAINED: Final = frozenset({BreakKind.FEE_MISMATCH, BreakKind.PAYOUT_MISMATCH})
+# They stand whatever else is found of the same thing: a PSP that was asked said so, or it is about another matter.
+_NOT_SUPERSEDED: Final = frozenset({BreakKind.CONTRADICTION, BreakKind.FEE_MISMATCH, BreakKind.PAYOUT_MISMATCH})
 
 
 class Standing(msgspec.Struct, frozen=True, array_like=True):
@@ -43,7 +43,8 @@ class Standing(msgspec.Struct, frozen=True, array_like=True):
     merchant_id: UUID
     kind: str
     item_id: UUID
-    is_explained: bool
+    is_over: bool
+    """What was wrong is so no more, by what the rows say: mostly, what it is about is explained."""
 
 
 def break_id(kind: str, item_id: UUID, payment_id: UUID | None) -> UUID:
@@ -54,10 +55,10 @@ def break_id(kind: str, item_id: UUID, payment_id: UUID | None) -> UUID:
 def end_of(standing: Standing, *, is_found: bool, is_found_otherwise: bool) -> Resolution | None:
     """How a break ends by itself after a run; None where it stands.
 
-    A contradiction that a PSP was asked about stands, whatever a run that asks nobody says of the same thing.
+    `is_found_otherwise`: another break is about the same thing, in front or behind.
     """
     if is_found:
         return None
-    if is_found_otherwise and standing.kind != BreakKind.CONTRADICTION:
+    if is_found_otherwise and standing.kind not in _NOT_SUPERSEDED:
         return Resolution.SUPERSEDED
-    return Resolution.EXPLAINED if standing.is_explained and standing.kind not in _OF_EXPLAINED else None
+    return Resolution.EXPLAINED if standing.is_over else None

@@ -45,9 +45,18 @@ WHERE (b.status = 'open' OR b.resolution IN ({_AUTOMATIC}))
     AND (b.status, b.detail, b.currency, b.at_risk_minor, b.items)
         IS DISTINCT FROM ('open', excluded.detail, excluded.currency, excluded.at_risk_minor, excluded.items)
 """
+# A fee that was not agreed is no less wrong for its line being explained. A payout is right once its lines add up to
+# it.
 _STANDING = """
-SELECT b.id, b.merchant_id, b.kind, b.item_id, e.item_id IS NOT NULL
-FROM breaks AS b LEFT JOIN explained AS e ON e.item_id = b.item_id
+SELECT b.id, b.merchant_id, b.kind, b.item_id, CASE b.kind
+    WHEN 'fee_mismatch' THEN false
+    WHEN 'payout_mismatch' THEN y.amount_minor IS NOT DISTINCT FROM (
+        SELECT sum(l.net_minor) FROM psp_lines AS l
+        WHERE l.payout_id = b.item_id AND l.kind NOT IN ('payout', 'payout_failed')
+    ) ELSE e.item_id IS NOT NULL END
+FROM breaks AS b
+LEFT JOIN explained AS e ON e.item_id = b.item_id
+LEFT JOIN psp_payouts AS y ON y.id = b.item_id AND b.kind = 'payout_mismatch'
 WHERE b.status = 'open' AND b.item_id IS NOT NULL AND (b.kind, b.id) > ($1, $2)
 ORDER BY b.kind, b.id LIMIT $3
 """

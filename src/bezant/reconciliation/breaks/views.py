@@ -1,7 +1,7 @@
 """Breaks as the API and the commands take and show them."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -14,7 +14,9 @@ from bezant.reconciliation.breaks.rules import PREFIXES, Resolution
 from bezant.web import PageQuery
 
 Reason = Annotated[str, Meta(min_length=3, max_length=500, description="Why; it is kept with who did it.")]
-Owner = Annotated[str, Meta(min_length=1, max_length=100)]
+OWNER_MAX: Final = 100
+DAYS_MAX: Final = 36_500
+Owner = Annotated[str, Meta(min_length=1, max_length=OWNER_MAX)]
 Name = Annotated[str, Meta(max_length=40)]
 BY_A_PERSON = Literal["written_off", "accepted", "dismissed"]
 
@@ -32,7 +34,7 @@ class BreakFilter(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     owner: Owner | None = None
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
     amount_gte: Annotated[int, Meta(ge=0, le=AMOUNT_MINOR_MAX)] | None = None
-    older_than_days: Annotated[int, Meta(ge=0, le=36_500)] | None = None
+    older_than_days: Annotated[int, Meta(ge=0, le=DAYS_MAX)] | None = None
 
 
 class AssignBreak(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
