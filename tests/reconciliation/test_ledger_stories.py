@@ -268,4 +268,18 @@ async def test_second_deposit_of_a_payout_that_came_is_an_excess_that_names_it(d
             "not taken for another payout"
         )
         assert (await world.book())["suspense"] == 5_000
+
+
+async def test_payout_whose_lines_come_after_its_deposit_and_do_not_add_up_is_a_break(database_url: str) -> None:
+    is_told = "UPDATE psp_payouts SET amount_minor = 5010"
+    async with world_on(database_url) as world:
+        await world.reports(payout="po_84c1a7")
+        await world.sql(is_told)
+        await world.books(5_010, "po_84c1a7")
+        assert (await world.run()).found == []
+        sale = await world.sells(await world.merchant(), 5_000)
+        await world.reports(charge(sale), payout="po_84c1a7", paid=False)
+        await world.sql(is_told)
+        assert [(each.kind, each.at_risk_minor) for each in (await world.run()).found] == [("payout_mismatch", 10)]
+        assert await world.book() == {"cash": 10, "suspense": 10}
     await assert_verified_async(database_url)

@@ -1,6 +1,6 @@
 """Finds payouts at the bank and books them: whole, as the operator's, until their lines say whose they are."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from uuid import UUID
@@ -82,12 +82,14 @@ class Deposits:
         self._database = database
         self._lease = lease
         self._terms = terms
+        self._weighed: frozenset[UUID] = frozenset()
 
     async def find(self, rehearsal: Rehearsal | None = None) -> tuple[int, list[Found]]:
         """Book what can be explained, unless it is only rehearsed; how many payouts that were, and what is left."""
         async with self._database.connection() as connection:
             found = await load_open(connection)
-            nets = await store.nets_of_payouts(connection, [payout.id for payout in found.payouts.values()])
+            self._weighed = frozenset(payout.id for payout in found.payouts.values())
+            nets = await store.nets_of_payouts(connection, sorted(self._weighed))
             since = datetime.now(UTC) - _REMEMBERED
             before = await store.arrived_payouts(connection, since) if found.lines else ()
         fees = [line for line in found.lines.values() if line.kind == EntryKind.FEE and not line.undone]
@@ -119,6 +121,16 @@ class Deposits:
         matched = sum(len(match.payouts) for match in explained.matches)
         nets_minor: dict[Id, int] = {payout_id: net_minor for payout_id, (net_minor, _) in nets.items()}
         return matched, [*find_deposit_breaks(left, now, self._terms), *find_payout_mismatches(payouts, nets_minor)]
+
+    async def late_mismatches(self, payout_ids: Collection[UUID]) -> list[Found]:
+        """Of payouts whose lines came after their deposit: those that the lines do not add up to."""
+        late = sorted(set(payout_ids) - self._weighed)
+        if not late:
+            return []
+        async with self._database.connection() as connection:
+            came = [payout_of(Sent(*row)) for row in await store.payouts_that_came(connection, late)]
+            nets = await store.nets_of_payouts(connection, late)
+        return find_payout_mismatches(came, {payout_id: net_minor for payout_id, (net_minor, _) in nets.items()})
 
     async def _book_fees(self, fees: Sequence[BankLine]) -> None:
         journals = [

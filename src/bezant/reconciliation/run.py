@@ -82,6 +82,7 @@ class Run:
         self._terms = terms
         self._fees = fees or {}
         self._found: list[Found] = []
+        self._payouts_seen: set[UUID] = set()
         self._rehearsal: Rehearsal | None = None
 
     async def __call__(self, progress: Progress = no_progress, *, dry: bool = False) -> RunResult:
@@ -92,11 +93,11 @@ class Run:
         """
         async with self._lease.held(is_run=not dry):
             progress("collecting operations", 0)
-            self._found = []
+            self._found, self._payouts_seen = [], set[UUID]()
             self._rehearsal = Rehearsal() if dry else None
             collected = await self._collect()
             if not dry:
-                await self._late()
+                self._payouts_seen |= await self._late()
             progress("finding payouts at the bank", 0)
             deposits, found = await self._deposits.find(self._rehearsal)
             if not dry:
@@ -104,6 +105,7 @@ class Run:
             lines, explained = await self._by_name(progress)
             progress("searching for the rest", lines)
             searched, applied, left = await self._rest()
+            found += await self._deposits.late_mismatches(self._payouts_seen)
         return RunResult(
             collected=collected,
             lines=lines,
@@ -148,6 +150,9 @@ class Run:
                     [each for each in found if each.id not in claimed and not self._is_rehearsed(each.id)], named
                 )
                 after = lines[-1].id
+                self._payouts_seen.update(
+                    line.payout_id for line in lines if line.is_deposited and line.payout_id is not None
+                )
                 looked_at += len(lines)
                 explained += sum(len(match.lines) for match in matched)
                 by_themselves = [line for line in lines if line.kind in _BY_THEMSELVES]

@@ -149,6 +149,10 @@ SELECT y.id, y.currency, coalesce(y.amount_minor, 0), coalesce(y.paid_at, y.depo
     y.written_off
 FROM psp_payouts AS y WHERE y.deposited_at >= $1 ORDER BY y.id
 """
+_PAYOUTS_THAT_CAME = """
+SELECT y.id, y.currency, y.amount_minor, coalesce(y.paid_at, y.deposited_at), y.payout_reference, 0, NULL
+FROM psp_payouts AS y WHERE y.id = ANY ($1::uuid[]) AND y.deposited_at IS NOT NULL
+"""
 _OPEN_BANK_LINES = """
 SELECT b.id, b.currency, b.amount_minor, b.kind, b.booked_on, b.entry_reference, b.refs, b.content, b.original_minor,
     b.original_currency, o.in_suspense, coalesce(u.times, 0)
@@ -341,6 +345,11 @@ async def open_payouts(connection: Connection) -> Sequence[Row]:
 async def arrived_payouts(connection: Connection, since: datetime) -> Sequence[Row]:
     """The same of payouts that were explained since then, and whether each was written off."""
     return await connection.fetch(_ARRIVED_PAYOUTS, since)
+
+
+async def payouts_that_came(connection: Connection, payout_ids: Sequence[UUID]) -> Sequence[Row]:
+    """The same of payouts that were found at a bank."""
+    return await connection.fetch(_PAYOUTS_THAT_CAME, payout_ids)
 
 
 async def open_bank_lines(connection: Connection) -> Sequence[Row]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from typing import Final
+from uuid import UUID
 
 from bezant.base.db import Database, Transaction
 from bezant.base.failpoints import reach
@@ -20,23 +21,23 @@ class LatePayouts:
         self._lease = lease
         self._balances = sorted(balances)
 
-    async def __call__(self) -> int:
-        """Name the payouts of lines; of how many."""
+    async def __call__(self) -> set[UUID]:
+        """Name the payouts of lines; which payouts."""
         if self._balances:
             async with self._lease.guarded() as transaction:
                 await store.find_drawn(transaction, self._balances)
-        named = count = 0
-        while count := await self._name():
-            named += count
+        named = set[UUID]()
+        while lines := await self._name():
+            named.update(line.payout_id for line in lines)
         return named
 
-    async def _name(self) -> int:
+    async def _name(self) -> list[store.LateLine]:
         async with self._lease.guarded() as transaction:
             lines = await store.name_late_payouts(transaction, AT_ONCE)
             reach("settle.before_commit", ("late",))
             await _share(transaction, lines)
         reach("settle.after_commit", ("late",))
-        return len(lines)
+        return lines
 
 
 async def _share(transaction: Transaction, lines: Collection[store.LateLine]) -> None:
