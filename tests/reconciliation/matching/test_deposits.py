@@ -39,6 +39,26 @@ def test_a_number_is_not_found_inside_of_a_longer_number():
     assert arrived(payouts[:1], [deposit("D", 6800, text="SETTLEMENT 202603010", days=60)]) == set()
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("PSP LTD po_1a2b3c4d5e66/1", "PSP LTD po_1a2b3c4d5e66/2"),
+        ("PSP LTD PO 1A2B3C4D5E66/1", "PSP LTD PO1A2B3C4D5E66/2"),
+        ("PSP LTD po_1a2b3 c4d5e66/1", "PSP LTD po_1a2b3 c4d5e66/2"),
+    ],
+)
+def test_the_number_of_a_part_behind_the_name_is_not_of_the_name(first: str, second: str):
+    payouts = [payout("P", 6800, names=["po_1a2b3c4d5e66"]), payout("Q", 6800, names=["po_000000000000"])]
+    assert arrived(payouts, [deposit("D", 4000, text=first), deposit("E", 2800, text=second)]) == {("P", "D+E")}
+    in_references = [deposit("D", 4000, names=["771", first[8:]]), deposit("E", 2800, names=["772", second[8:]])]
+    assert arrived(payouts, in_references) == {("P", "D+E")}
+
+
+def test_a_name_that_holds_a_number_of_a_part_is_not_the_name_without_it():
+    payouts = [payout("P", 6800, names=["PO-77310"]), payout("Q", 6800, names=["PO-77310/2"])]
+    assert arrived(payouts, [deposit("D", 6800, text="PSP PO-77310/2")]) == {("Q", "D")}
+
+
 def test_a_payout_below_zero_is_the_debit():
     payouts = [payout("P", -8500, names=["po_1"]), payout("Q", 8500)]
     assert arrived(payouts, [deposit("D", -8500)]) == {("P", "D")}
@@ -85,8 +105,27 @@ def test_several_payouts_in_several_deposits_without_a_name():
 
 
 def test_groups_of_deposits_are_booked_within_days_of_each_other():
-    deposits = [deposit("D", 61_234, days=1), deposit("E", 40_077, days=5)]
+    deposits = [deposit("D", 61_234, days=1), deposit("E", 40_077, days=7)]
     assert arrived([payout("P", 101_311)], deposits) == set()
+
+
+def test_payouts_of_a_group_are_paid_within_days_of_each_other():
+    payouts = [payout("P", 61_234), payout("Q", 40_077, days=6)]
+    assert arrived(payouts, [deposit("D", 101_311, days=6)]) == set()
+
+
+def test_a_payout_in_parts_of_which_only_one_names_it():
+    payouts = [payout("P", 6_800, names=["po_1a2b"]), *(payout(f"Q{n}", 5_000 + 977 * n) for n in range(20))]
+    deposits = [deposit("D", 4_023, days=2), deposit("E", 2_777, text="po_1a2b", days=4)]
+    assert arrived(payouts, deposits) == {("P", "D+E")}
+
+
+@pytest.mark.parametrize("text", ["", "po_1a2b", "po_3c4d", "po_1a2b po_3c4d"])
+def test_a_payout_below_zero_may_be_taken_off_another_in_one_deposit(text: str):
+    payouts = [payout("P", 61_234, names=["po_1a2b"]), payout("Q", -4_077, days=1, names=["po_3c4d"])]
+    assert arrived(payouts, [deposit("D", 57_157, text=text)]) == {("P+Q", "D")}
+    debited = [payout("P", -61_234, names=["po_1a2b"]), payout("Q", 4_077, days=1, names=["po_3c4d"])]
+    assert arrived(debited, [deposit("D", -57_157, text=text)]) == {("P+Q", "D")}
 
 
 def test_two_groups_that_add_up_to_one_deposit_are_ambiguous():
@@ -123,8 +162,32 @@ def test_equal_payouts_without_a_name_are_ambiguous():
 
 
 @pytest.mark.parametrize(("days", "fits"), [(-2, False), (-1, True), (7, True), (8, False)])
-def test_without_a_name_a_deposit_must_be_in_the_window(days: int, fits: bool):
-    assert bool(arrived([payout("P", 6800)], [deposit("D", 6800, days=days)])) is fits
+def test_without_a_name_a_deposit_of_a_small_amount_must_be_in_the_window(days: int, fits: bool):
+    assert bool(arrived([payout("P", 199)], [deposit("D", 199, days=days)])) is fits
+
+
+@pytest.mark.parametrize(("days", "fits"), [(-2, False), (8, True), (30, True), (31, False)])
+def test_without_a_name_a_deposit_may_be_late_where_hardly_another_has_its_amount(days: int, fits: bool):
+    payouts = [payout("P", 123_456), payout("Q", 98_765)]
+    assert bool(arrived(payouts, [deposit("D", 123_456, days=days)])) is fits
+
+
+def test_late_deposits_of_equal_payouts_are_ambiguous():
+    explained = match_deposits([payout("P", 6800), payout("Q", 6800, days=1)], [deposit("D", 6800, days=20)], TERMS)
+    assert not explained.matches
+    assert explained.ambiguous[0].ours == ("P", "Q")
+
+
+def test_equal_payouts_without_a_name_are_told_apart_by_the_days_that_banks_take():
+    payouts = [payout("P", 6800), payout("Q", 6800, days=2)]  # a Monday, and Wednesday
+    assert arrived(payouts, [deposit("D", 6800, days=1), deposit("E", 6800, days=4)]) == {("P", "D"), ("Q", "E")}
+    assert arrived(payouts, [deposit("D", 6800, days=2), deposit("E", 6800, days=3)]) == set()
+
+
+def test_a_weekend_is_not_among_the_days_that_banks_take():
+    payouts = [payout("P", 6800, days=3), payout("Q", 6800, days=4)]  # Thursday and Friday
+    assert arrived(payouts, [deposit("D", 6800, days=7), deposit("E", 6800, days=8)]) == set()
+    assert arrived(payouts, [deposit("D", 6800, days=7), deposit("E", 6800, days=9)]) == {("P", "D"), ("Q", "E")}
 
 
 def test_a_deposit_that_names_an_unknown_payout_is_not_matched_by_amount():
@@ -137,6 +200,11 @@ def test_a_name_off_by_a_slip_is_recognised_where_the_amount_is_the_same():
     payouts = [payout("P", 6800, names=["po_1a2b3c4d5e6f"]), payout("Q", 6800, names=["po_000000000000"])]
     assert arrived(payouts, [deposit("D", 6800, text="STRIPE po_1a2b3c4d5e7f")]) == {("P", "D")}
     assert arrived(payouts, [deposit("D", 6801, text="STRIPE po_1a2b3c4d5e7f")]) == set()
+
+
+def test_a_name_off_by_a_slip_is_recognised_where_the_banks_line_ended_within_it():
+    payouts = [payout("P", 6800, names=["po_1a2b3c4d5e6f7081"]), payout("Q", 6800, names=["po_0000000000000000"])]
+    assert arrived(payouts, [deposit("D", 6800, text="PSP LTD po_1a2b3 c4b5e6f7081")]) == {("P", "D")}
 
 
 def test_where_payouts_are_numbered_a_slip_needs_an_amount_of_its_own():

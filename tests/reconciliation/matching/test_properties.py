@@ -113,6 +113,21 @@ def test_the_order_of_payouts_and_deposits_changes_nothing(world: tuple[list[Pay
     assert everything(arrived(world)) == everything(answer)
 
 
+@given(st.integers(0, 2**32), st.randoms(use_true_random=False))
+def test_the_order_of_many_deposits_without_names_changes_nothing(seed: int, random: Random):
+    """More of them than are looked at together, payouts in parts among them."""
+    drawn = Random(seed)
+    payouts = [payout(f"P{n:02}", drawn.randint(50_000, 900_000), days=drawn.randint(0, 2)) for n in range(8)]
+    parts = [drawn.randint(1_000, one.amount_minor - 1_000) for one in payouts]
+    amounts = [amount for one, part in zip(payouts, parts, strict=True) for amount in (part, one.amount_minor - part)]
+    amounts += [drawn.randint(1_000, 900_000) for _ in range(8)]
+    drawn.shuffle(amounts)
+    deposits = [deposit(f"D{n:02}", amount, days=drawn.randint(2, 5)) for n, amount in enumerate(amounts)]
+    answer = arrived((payouts, deposits))
+    mixed = random.sample(payouts, len(payouts)), random.sample(deposits, len(deposits))
+    assert everything(arrived(mixed)) == everything(answer)
+
+
 @given(worlds())
 @settings(max_examples=200)
 def test_each_record_is_matched_at_most_once_or_left(world: tuple[list[Operation], list[Line]]):

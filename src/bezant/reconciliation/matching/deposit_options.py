@@ -1,84 +1,25 @@
-"""What could explain deposits: by names, by names that are alike, by amount and date, in groups."""
+"""What could explain deposits one by one: by names, by names that are alike, by amount and date, by amount alone."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import UTC, timedelta
+from collections.abc import Collection, Iterable, Iterator
+from datetime import timedelta
 from typing import Final
 
+from bezant.reconciliation.matching.book import Book, calendars_of_payouts
 from bezant.reconciliation.matching.choose import Option
 from bezant.reconciliation.matching.groups import balanced
 from bezant.reconciliation.matching.known import exchange_slack
-from bezant.reconciliation.matching.model import Deposit, Payout, Terms
-from bezant.reconciliation.matching.names import folded, kind_of, likeness, one_slip_away, slips_max
-from bezant.reconciliation.matching.sums import Pool, Sum, groups_of
-from bezant.reconciliation.matching.texts import PayoutNames, raw_words
+from bezant.reconciliation.matching.names import folded, likeness, one_slip_away, slips_max
+from bezant.reconciliation.matching.sums import says_something
+from bezant.reconciliation.matching.texts import raw_words, rejoined
 
 EACH_MORE: Final = 100
 ELSEWHERE: Final = 40
 EACH_SLIP: Final = 30
 CROWDED: Final = 50
 NO_NAME: Final = 200
+UNUSUAL: Final = 10
 RANKS: Final = 9
-GROUP_DAYS: Final = timedelta(days=3)
-"""Deposits of one group are booked within this time."""
-
-
-class Book:
-    """Payouts and deposits by position, which are done with, and which payouts deposits name."""
-
-    def __init__(
-        self,
-        payouts: Sequence[Payout],
-        deposits: Sequence[Deposit],
-        done: bytearray,
-        their_done: bytearray,
-        terms: Terms,
-    ) -> None:
-        self.payouts = payouts
-        self.deposits = deposits
-        self.done = done
-        self.their_done = their_done
-        self.terms = terms
-        self.names = PayoutNames(payouts)
-        self.hits = {n: found for n, deposit in enumerate(deposits) if (found := self.names.named_by(deposit))}
-        self._kinds = {kind for payout in payouts for name in payout.names if (kind := kind_of(name))}
-
-    def amount_in(self, n: int, currency: str) -> int | None:
-        """What a deposit is in `currency`, as far as the bank says."""
-        deposit = self.deposits[n]
-        if deposit.currency == currency:
-            return deposit.amount_minor
-        if deposit.original_currency != currency or deposit.original_minor is None:
-            return None
-        return abs(deposit.original_minor) * (-1 if deposit.amount_minor < 0 else 1)
-
-    def amounts_of(self, n: int) -> Iterator[tuple[str, int]]:
-        """The currencies that a deposit can be read in, and what it is in each."""
-        deposit = self.deposits[n]
-        for currency in {deposit.currency, deposit.original_currency or deposit.currency}:
-            amount = self.amount_in(n, currency)
-            if amount is not None:
-                yield currency, amount
-
-    def open_hits(self, n: int) -> frozenset[int]:
-        """The payouts that a deposit names and that have not arrived."""
-        return frozenset(p for p in self.hits.get(n, ()) if not self.done[p])
-
-    def nameless(self) -> list[int]:
-        """Deposits that name no payout, nor anything else by a prefix that payouts' names have."""
-        return [
-            n
-            for n, deposit in enumerate(self.deposits)
-            if not self.their_done[n]
-            and n not in self.hits
-            and not any(kind_of(word) in self._kinds for word in raw_words(deposit))
-        ]
-
-    def in_window(self, payout: int, deposit: int, after: int | None = None) -> bool:
-        """Whether a deposit is booked when a payout may arrive."""
-        paid_on = self.payouts[payout].paid_at.astimezone(UTC).date()
-        days = (self.deposits[deposit].booked_on - paid_on).days
-        return -self.terms.deposit_days_before <= days <= (self.terms.deposit_days_after if after is None else after)
 
 
 def named_options(book: Book) -> list[Option]:
@@ -155,7 +96,7 @@ def _ranks(book: Book, amounts: dict[int, int]) -> dict[int, int]:
         same[amount, book.open_hits(deposit)].append(deposit)
     ranks: dict[int, int] = {}
     for deposits in same.values():
-        deposits.sort(key=lambda d: (book.deposits[d].booked_on, book.deposits[d].id))
+        deposits.sort(key=book.order)
         ranks.update({deposit: min(rank, RANKS) for rank, deposit in enumerate(deposits)})
     return ranks
 
@@ -166,10 +107,10 @@ def alike_options(book: Book, tied: Collection[int]) -> list[Option]:
     buckets = _by_amount(book, range(len(book.payouts)))
     found: list[tuple[int, int, int, str]] = []
     for n in waiting:
-        words = raw_words(book.deposits[n])
+        words = [*raw_words(book.deposits[n]), *rejoined(book.deposits[n])]
         for amount in book.amounts_of(n):
             for payout in buckets.get(amount, ()):
-                if not book.done[payout] and book.in_window(payout, n, book.terms.late_days_after):
+                if not book.done[payout] and book.in_window(payout, n, book.terms.deposit_late_days_after):
                     alike = [
                         (found_slips, word) for word in words if (found_slips := _slips(book, payout, word)) is not None
                     ]
@@ -181,7 +122,7 @@ def alike_options(book: Book, tied: Collection[int]) -> list[Option]:
         cost = EACH_SLIP * slips
         if near.get(folded(word), set()).difference(folded(name) for name in book.payouts[payout].names):
             rivals = (p for amount in book.amounts_of(n) for p in buckets.get(amount, ()) if p != payout)
-            if slips > 1 or any(book.in_window(p, n, book.terms.late_days_after) for p in rivals):
+            if slips > 1 or any(book.in_window(p, n, book.terms.deposit_late_days_after) for p in rivals):
                 continue
             cost += CROWDED
         options.append(Option((payout,), (n,), cost, "alike name"))
@@ -203,17 +144,11 @@ def _by_amount(book: Book, payouts: Iterable[int]) -> dict[tuple[str, int], list
     return found
 
 
-def _unclaimed(book: Book) -> list[int]:
-    """Payouts that have not arrived and that no open deposit names."""
-    claimed = {p for n in range(len(book.deposits)) if not book.their_done[n] for p in book.open_hits(n)}
-    return [n for n in range(len(book.payouts)) if not book.done[n] and n not in claimed]
-
-
 def dated_options(book: Book) -> list[Option]:
     """Pairs by amount and date, of deposits without a name and payouts that nothing names."""
-    buckets = _by_amount(book, _unclaimed(book))
+    buckets = _by_amount(book, book.unclaimed())
     return [
-        Option((payout,), (n,), NO_NAME, "amount and date")
+        Option((payout,), (n,), NO_NAME + UNUSUAL * (not book.is_usual(payout, n)), "amount and date")
         for n in book.nameless()
         for amount in book.amounts_of(n)
         for payout in buckets.get(amount, ())
@@ -221,59 +156,23 @@ def dated_options(book: Book) -> list[Option]:
     ]
 
 
-def group_options(book: Book, tied: Collection[int], their_tied: Collection[int]) -> list[Option]:
-    """Groups by amount and date around each deposit that is still open."""
-    nameless = set(book.nameless())
-    named = {n for n in range(len(book.deposits)) if not book.their_done[n] and book.open_hits(n)}
-    theirs = sorted((nameless | named).difference(their_tied), key=lambda n: book.deposits[n].id)
-    ours = [n for n in range(len(book.payouts)) if not (book.done[n] or n in tied)]
-    ours.sort(key=lambda n: book.payouts[n].id)
-    naming: defaultdict[int, set[int]] = defaultdict(set)
-    for n in named:
-        for payout in book.open_hits(n):
-            naming[payout].add(n)
+def late_options(book: Book) -> list[Option]:
+    """Pairs by amount alone, after the window, where chance would hardly make one."""
+    waiting = book.unclaimed()
+    buckets = _by_amount(book, waiting)
+    calendars = calendars_of_payouts(book, waiting)
+    late_days = book.terms.deposit_late_days_after
     options: list[Option] = []
-    for anchor in theirs:
-        for currency, amount in book.amounts_of(anchor):
-            pool = _pool(book, anchor, currency, amount, (ours, theirs))
-
-            def allowed(found: Sum) -> bool:
-                return _is_allowed(book, found, naming)
-
-            for found in groups_of(pool, book.terms.group_max, book.terms.budget // 10, allowed):
-                unnamed = sum(not book.open_hits(n) for n in found.theirs)
-                outside = sum(len(book.open_hits(n).difference(found.ours)) for n in found.theirs)
-                cost = EACH_MORE * (len(found.ours) + len(found.theirs) - 2) + NO_NAME * unnamed + ELSEWHERE * outside
-                options.append(Option(found.ours, found.theirs, cost, "sum and date"))
+    for n in book.nameless():
+        for currency, amount in book.amounts_of(n):
+            found = [p for p in buckets.get((currency, amount), ()) if book.in_window(p, n, late_days)]
+            if not found:
+                continue
+            booked_on = book.deposits[n].booked_on
+            near = calendars[currency].between(
+                booked_on - timedelta(days=late_days), booked_on + timedelta(days=book.terms.deposit_days_before)
+            )
+            tried = sum(book.payouts[p].amount_minor * amount > 0 for p in near)
+            if says_something(tried, amount):
+                options += [Option((payout,), (n,), NO_NAME, "amount, late") for payout in found]
     return options
-
-
-def _pool(book: Book, anchor: int, currency: str, amount: int, open_: tuple[list[int], list[int]]) -> Pool:
-    """The payouts in the window of a deposit, and the deposits that follow it soon."""
-    first = (book.deposits[anchor].booked_on, book.deposits[anchor].id)
-    theirs = {
-        n: other
-        for n in open_[1]
-        if (other := book.amount_in(n, currency)) is not None
-        and other * amount > 0
-        and first <= (book.deposits[n].booked_on, book.deposits[n].id)
-        and book.deposits[n].booked_on - first[0] <= GROUP_DAYS
-    }
-    ours = {
-        n: payout.amount_minor
-        for n in open_[0]
-        if (payout := book.payouts[n]).currency == currency
-        and payout.amount_minor * amount > 0
-        and book.in_window(n, anchor)
-    }
-    return Pool(anchor, ours, theirs, book.open_hits(anchor).intersection(ours))
-
-
-def _is_allowed(book: Book, found: Sum, naming: dict[int, set[int]]) -> bool:
-    """Whether all are in each other's windows, and names of members point to members."""
-    members = set(found.ours)
-    if any(hits and not hits.intersection(members) for hits in (book.open_hits(n) for n in found.theirs)):
-        return False
-    if any(namers and not namers.intersection(found.theirs) for p in members if (namers := naming.get(p))):
-        return False
-    return all(book.in_window(p, n) for p in found.ours for n in found.theirs)

@@ -27,23 +27,23 @@ class Sum(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """What may form groups with one deposit: amounts by position, all of one sign."""
+    """What may form groups with one deposit: amounts by position, those of deposits of one sign, the nearest first."""
 
     anchor: int
     ours: dict[int, int]
     theirs: dict[int, int]
-    required: frozenset[int]
-    """Of ours: one of them must be in a group, where there is one."""
+    named: dict[int, frozenset[int]]
+    """By deposit, which of ours it names."""
 
 
 def groups_of(pool: Pool, size_max: int, work_max: int, allowed: Callable[[Sum], bool]) -> Iterator[Sum]:
     """Groups of more than a pair that hold the anchor and whose sums are equal."""
     sizes = _sizes(len(pool.ours), size_max, work_max)
-    others = sorted(n for n in pool.theirs if n != pool.anchor)[: DEPOSITS_NEAR_MAX - 1]
+    others = [n for n in pool.theirs if n != pool.anchor][: DEPOSITS_NEAR_MAX - 1]
     sets_of_theirs = [
         (pool.anchor, *more) for extra in range(DEPOSITS_OF_GROUP_MAX) for more in combinations(others, extra)
     ]
-    highest = max(abs(sum(pool.theirs[n] for n in some)) for some in sets_of_theirs)
+    highest = max((sum(pool.theirs[n] for n in some) for some in sets_of_theirs), key=abs)
     sums = _sums(pool.ours, sizes, highest)
     amounts = [*pool.ours.values(), *pool.theirs.values()]
     grain = gcd(*amounts) if len(amounts) >= GRAIN_FROM else 1
@@ -51,9 +51,13 @@ def groups_of(pool: Pool, size_max: int, work_max: int, allowed: Callable[[Sum],
         total = sum(pool.theirs[n] for n in theirs)
         for ours in sums.get(total, ()):
             found = Sum(ours, tuple(sorted(theirs)))
-            tried = _tried(pool, len(ours), len(others), len(theirs))
-            if len(ours) + len(theirs) > 2 and tried * CHANCES <= abs(total) // grain and allowed(found):
+            if len(ours) + len(theirs) > 2 and says_something(_tried(pool, found), total // grain) and allowed(found):
                 yield found
+
+
+def says_something(tried: int, values: int) -> bool:
+    """Whether chance would hardly make an amount of so many possible values in so many tries."""
+    return tried * CHANCES <= abs(values)
 
 
 def _sizes(count: int, size_max: int, work_max: int) -> int:
@@ -65,23 +69,31 @@ def _sizes(count: int, size_max: int, work_max: int) -> int:
     return size
 
 
-def _tried(pool: Pool, ours: int, others: int, theirs: int) -> int:
-    """How many groups of no more records there are."""
-    free = len(pool.ours) - bool(pool.required)
-    least = int(bool(pool.required))
-    mine = sum(comb(free, size - least) for size in range(max(1, least), ours + 1)) * max(1, len(pool.required))
-    return mine * sum(comb(others, size) for size in range(theirs))
+def _tried(pool: Pool, found: Sum) -> int:
+    """How many groups there are of no more records, those given that names lead to."""
+    named = frozenset[int]().union(*pool.named.values())
+    given = named.intersection(found.ours)
+    naming = [n for n in found.theirs if pool.named.get(n)]
+    free = len(pool.ours) - len(named)
+    mine = sum(comb(free, size) for size in range(0 if given else 1, len(found.ours) - len(given) + 1))
+    others = sum(not pool.named.get(n) for n in pool.theirs)
+    more = len(found.theirs) - max(1, len(naming))
+    return mine * sum(comb(others, size) for size in range(more + 1))
 
 
 def _sums(amounts: dict[int, int], size_max: int, highest: int) -> dict[int, list[tuple[int, ...]]]:
-    """The groups of up to `size_max` by their sum, none above `highest`, small ones first."""
-    order: Sequence[int] = sorted(amounts, key=lambda n: (abs(amounts[n]), n))
+    """The groups of up to `size_max` by their sum, none beyond `highest`, small ones first.
+
+    Amounts of the other sign come first, so that sums only grow from where they might go beyond.
+    """
+    sign = 1 if highest > 0 else -1
+    order: Sequence[int] = sorted(amounts, key=lambda n: (amounts[n] * sign > 0, abs(amounts[n]), n))
     found: defaultdict[int, list[tuple[int, ...]]] = defaultdict(list)
 
     def extend(members: tuple[int, ...], total: int, start: int) -> None:
         for at in range(start, len(order)):
             more = total + amounts[order[at]]
-            if abs(more) > highest:
+            if abs(more) > abs(highest) and amounts[order[at]] * sign > 0 and more * sign > 0:
                 return
             group = (*members, order[at])
             found[more].append(tuple(sorted(group)))
