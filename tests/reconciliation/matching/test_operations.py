@@ -3,6 +3,7 @@
 import pytest
 
 from bezant.psp.reports import LineKind
+from bezant.reconciliation.matching.exact import match_exactly
 from bezant.reconciliation.matching.model import BreakKind, Explained, Line, Operation, Terms
 from bezant.reconciliation.matching.operations import match_operations
 from tests.reconciliation.matching.records import NOON, line, operation, pairs
@@ -214,6 +215,31 @@ def test_parts_with_a_mistyped_name_are_still_parts():
     assert matched(operations, [line("1", 300, names=[ATT_A]), line("2", 200, names=[mistyped])]) == {("A", "1+2")}
 
 
+def test_parts_with_names_in_other_letters_are_still_parts():
+    operations = [operation("A", 500, names=[ATT_A, "cap_0d42d2a9d91dac23"], payment="P")]
+    lines = [
+        line("1", 200, names=["ATT 7F3A9C0B5D1E4826", "cap0d42d2a9d91dac23"]),
+        line("2", 250, names=[" att_7f3a9c0b5d1e4826 ", "CAP-0D42D2A9D91DAC23"]),
+        line("3", 50, names=["cap-0d42d2a9d91dac23"]),
+    ]
+    assert matched(operations, lines) == {("A", "1+2+3")}
+    stranger = line("4", 50, names=["cap-e05591fa3c6d7b24"])
+    assert matched(operations, [*lines[:2], stranger]) == set()
+
+
+def test_a_name_off_by_a_slip_is_recognised_months_later():
+    lines = [line("1", 500, names=[ATT_A.replace("9c", "c9")], hours=24 * 80)]
+    assert matched([operation("A", 500, names=[ATT_A])], lines) == {("A", "1")}
+
+
+def test_names_of_an_operation_and_its_payment_outvote_one_that_nobody_knows():
+    operations = [operation("A", 500, names=[ATT_A, "cap_0d42d2a9d91dac23"], payment="P")]
+    lines = [line("1", 500, names=[ATT_B, "cap_0d42d2a9d91dac23"], payment="P")]
+    assert len(match_exactly(operations, lines).matches) == 1
+    lines = [line("1", 500, names=[ATT_B, "cap_0d42d2a9d91dac23"])]
+    assert len(match_exactly(operations, lines).matches) == 0
+
+
 def test_one_line_is_not_two_parts_of_an_operation():
     operations = [operation("A", 200, names=[ATT_A])]
     assert matched(operations, [line("1", 100, names=[ATT_A], payment="another")]) == set()
@@ -256,9 +282,50 @@ def test_a_line_without_names_matches_by_amount_and_date_where_only_one_operatio
     assert matched(operations, [line("1", 500)]) == {("A", "1")}
 
 
-@pytest.mark.parametrize(("hours", "fits"), [(-47, True), (-49, False), (239, True), (241, False)])
-def test_without_names_a_line_must_be_in_the_window(hours: float, fits: bool):
+@pytest.mark.parametrize(("hours", "fits"), [(-25, False), (-23, True), (23, True), (25, False)])
+def test_without_names_a_line_must_be_of_a_day_with_its_operation(hours: float, fits: bool):
     assert bool(matched([operation("A", 500)], [line("1", 500, hours=hours)])) is fits
+
+
+@pytest.mark.parametrize(("hours", "fits"), [(-60, False), (-36, True), (12, True), (36, False)])
+def test_a_line_of_a_day_only_must_be_of_a_neighbouring_day(hours: float, fits: bool):
+    assert bool(matched([operation("A", 500)], [line("1", 500, hours=hours)])) is fits
+
+
+def test_without_names_a_line_that_may_be_a_late_one_of_another_operation_is_ambiguous():
+    operations = [operation("A", 500), operation("B", 500, hours=24 * 30)]
+    explained = match_operations(operations, [line("1", 500, hours=24 * 30 + 6)], TERMS)
+    assert not explained.matches
+    assert [(one.ours, one.theirs) for one in explained.ambiguous] == [(("A", "B"), ("1",))]
+    [candidate, other] = explained.ambiguous[0].candidates
+    assert (candidate.ours, other.ours) == (("A",), ("B",))
+
+
+def test_without_names_a_line_of_the_moment_is_no_late_one_of_another_operation():
+    operations = [operation("A", 500), operation("B", 500, hours=24 * 30)]
+    assert matched(operations, [line("1", 500, hours=24 * 30 - 0.01)]) == {("B", "1")}
+
+
+def test_without_names_a_line_of_no_day_of_an_operation_is_left_with_all_of_them():
+    operations = [operation("A", 500), operation("B", 500, hours=24 * 30)]
+    explained = match_operations(operations, [line("1", 500, hours=24 * 20)], TERMS)
+    assert (explained.matches, explained.ambiguous) == ([], [])
+
+
+@pytest.mark.parametrize("name", [" att_21d08e6bb74f93c5 ", "att21d08e6bb74f93c5", "21d08e6bb74f93c5"])
+def test_a_line_with_a_name_in_other_letters_is_not_without_a_name(name: str):
+    assert matched([operation("A", 500, names=[ATT_A])], [line("1", 500, names=[name], hours=0)]) == set()
+
+
+def test_a_name_of_a_kind_that_no_operation_has_says_nothing():
+    assert matched([operation("A", 500, names=[ATT_A])], [line("1", 500, names=["txn_9"], hours=0)]) == {("A", "1")}
+
+
+@pytest.mark.parametrize("seconds", [-1, 1])
+def test_of_very_many_open_operations_those_of_the_moment_are_looked_at(seconds: int):
+    operations = [operation(f"{n:04}", 500, hours=n) for n in range(2_000)]
+    lines = [line(f"{n:04}", 500, hours=n + seconds / 3600) for n in range(7, 2_000, 13)]
+    assert matched(operations, lines) == {(each.id, each.id) for each in lines}
 
 
 def test_the_same_amounts_on_the_same_day_without_names_are_ambiguous_with_their_candidates():
@@ -298,6 +365,29 @@ def test_like_captures_of_one_payment_are_told_apart_by_the_moment_or_not_at_all
     assert [(one.ours, one.theirs) for one in explained.ambiguous] == [(("A", "B"), ("1", "2"))]
 
 
+def test_like_captures_under_one_name_are_told_apart_by_the_moment():
+    operations = [operation("A", 500, names=[ATT_A], payment="P"), operation("B", 500, names=[ATT_A], payment="P")]
+    operations[1] = operation("B", 500, names=[ATT_A], payment="P", hours=30)
+    lines = [line("1", 500, names=[ATT_A], payment="P", hours=30), line("2", 500, names=[ATT_A], payment="P", hours=0)]
+    assert matched(operations, lines) == {("A", "2"), ("B", "1")}
+    assert matched(operations, lines[:1]) == {("B", "1")}
+    late = line("3", 500, names=[ATT_A], payment="P", hours=24 * 30)
+    assert matched(operations, [lines[0], late]) == {("A", "3"), ("B", "1")}
+    assert matched(operations, [late]) == set()
+
+
+def test_of_like_captures_one_booked_late_is_not_crossed_with_the_other():
+    operations = [
+        operation("A", 500, names=[ATT_A], payment="P", hours=0.75),
+        operation("B", 500, names=[ATT_A], payment="P", hours=0.5),
+    ]
+    lines = [
+        line("1", 500, names=[ATT_A], payment="P", hours=0),
+        line("2", 500, names=[ATT_A], payment="P", hours=0.499),
+    ]
+    assert matched(operations, lines) == {("A", "1"), ("B", "2")}
+
+
 def test_a_line_of_a_day_only_is_of_no_moment():
     midnight = [operation("A", 500, hours=12), operation("B", 500, hours=20)]
     assert matched(midnight, [line("1", 500, hours=12)]) == set()
@@ -325,6 +415,15 @@ def test_a_refund_that_failed_before_any_report_is_explained_by_its_failure():
     ]
     assert matched(operations, []) == {("F+R", "")}
     assert match_operations(operations, [], TERMS, now=NOON).matches == []
+
+
+def test_a_refund_and_its_failure_wait_for_reports_of_long_after_them():
+    operations = [
+        operation("R", -500, names=["re_1"], payment="P", kind=LineKind.REFUND),
+        operation("F", 500, names=["re_1"], payment="P", kind=LineKind.REFUND_FAILED, hours=5),
+    ]
+    assert matched(operations, [line("1", 700, names=[ATT_A], hours=24)]) == set()
+    assert matched(operations, [line("1", 700, names=[ATT_A], hours=24 * 4)]) == {("F+R", "")}
 
 
 def test_a_refund_and_its_failure_that_are_reported_are_explained_by_their_lines():

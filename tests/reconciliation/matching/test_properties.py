@@ -1,7 +1,7 @@
 """What holds of any operations and lines, payouts and deposits."""
 
 from collections import Counter
-from collections.abc import Callable
+from datetime import timedelta
 from random import Random
 
 import pytest
@@ -171,8 +171,9 @@ def test_payouts_and_their_deposits_have_one_sum(world: tuple[list[Payout], list
 def test_records_that_nothing_connects_change_nothing(world: tuple[list[Operation], list[Line]]):
     others = [operation("other", 4242, names=["att_ffff0000ffff"], payment="other")]
     other_lines = [line("other", 4242, names=["att_ffff0000ffff"]), line("stray", 9999, names=["att_eeee1111eeee"])]
-    alone = matched(world)
-    with_others = match_operations([*others, *world[0]], [*other_lines, *world[1]], TERMS)
+    later = NOON + timedelta(days=90)
+    alone = match_operations(*world, TERMS, now=later)
+    with_others = match_operations([*others, *world[0]], [*other_lines, *world[1]], TERMS, now=later)
     assert pairs(with_others) == pairs(alone) | {("other", "other")}
     assert with_others.ambiguous == alone.ambiguous
     assert with_others.noted == alone.noted
@@ -199,25 +200,25 @@ def test_every_payout_and_deposit_that_is_left_is_the_subject_of_a_break(world: 
 
 @pytest.mark.parametrize("lead", ["", "att_"])
 def test_of_nameless_lines_as_many_are_matched_as_can_be_for_certain(lead: str):
-    """Compared with trying all: a match is taken exactly if every largest assignment in the windows holds it."""
-    check_windows(lambda random: [random.choice([0, 24 * 6, 24 * 12, 24 * 18]) for _ in range(3)], lead)
-
-
-def check_windows(draw: Callable[[Random], list[int]], lead: str) -> None:
+    """Compared with trying all, for lines that could be of no operation but those of their days."""
     for seed in range(60):
         random = Random(seed)
-        booked, reported = draw(random), [hours + 24 for hours in draw(random)]
+        booked, reported = ([random.choice([0, 20, 40, 60]) for _ in range(3)] for _ in range(2))
         operations = [
             operation(f"O{n}", 500, names=[f"{lead}{n}"] if lead else [], hours=at) for n, at in enumerate(booked)
         ]
-        lines = [line(f"L{n}", 500, hours=at) for n, at in enumerate(reported)]
-        fits = {(n, m) for n in range(3) for m in range(3) if -48 <= reported[m] - booked[n] <= 240}
-        assignments: list[frozenset[tuple[int, int]]] = [frozenset()]
-        for pair in sorted(fits):
-            assignments += [
-                some | {pair} for some in assignments if all(pair[0] != n and pair[1] != m for n, m in some)
-            ]
-        largest = max(len(some) for some in assignments)
-        every = [some for some in assignments if len(some) == largest]
-        expected = {(f"O{n}", f"L{m}") for n, m in fits if all((n, m) in some for some in every)}
-        assert pairs(match_operations(operations, lines, TERMS)) == expected
+        lines = [line(f"L{n}", 500, hours=at + 3) for n, at in enumerate(reported)]
+        near = {(n, m) for n in range(3) for m in range(3) if abs(reported[m] + 3 - booked[n]) <= 24}
+        possible = {(n, m) for n in range(3) for m in range(3) if reported[m] + 3 - booked[n] >= -48}
+        evident = {(n, m) for n, m in near if {k for k, other in possible - near if other == m} == set()}
+        assert pairs(match_operations(operations, lines, TERMS)) == certain(evident)
+
+
+def certain(possible: set[tuple[int, int]]) -> set[tuple[str, str]]:
+    """What every largest assignment holds."""
+    assignments: list[frozenset[tuple[int, int]]] = [frozenset()]
+    for pair in sorted(possible):
+        assignments += [some | {pair} for some in assignments if all(pair[0] != n and pair[1] != m for n, m in some)]
+    largest = max(len(some) for some in assignments)
+    every = [some for some in assignments if len(some) == largest]
+    return {(f"O{n}", f"L{m}") for n, m in possible if all((n, m) in some for some in every)}

@@ -1,4 +1,4 @@
-"""Explanations of lines whose names lead nowhere: by names that are alike, or by amount and date alone.
+"""Explanations of lines whose names lead nowhere by names that are alike; and which lines have no name to go by.
 
 Where names lie close together (`crowds`) one name that is alike is enough only if it is one slip off and the amount one
 of its own; else it takes two, and none that denies it.
@@ -12,12 +12,12 @@ from bezant.reconciliation.matching.choose import Option
 from bezant.reconciliation.matching.crowds import Crowds, operations_by_key
 from bezant.reconciliation.matching.known import Key, Records, amount_of, in_window, key_of, moment_cost, names_of
 from bezant.reconciliation.matching.named import EACH_MORE
-from bezant.reconciliation.matching.names import Relation, one_slip_away, relation
+from bezant.reconciliation.matching.nameless import Nameless, in_time, nearest
+from bezant.reconciliation.matching.names import Relation, folded, kind_of, one_slip_away, relation
 
 EACH_SLIP: Final = 30
 DENIAL: Final = 40
 CROWDED: Final = 50
-NO_NAME: Final = 200
 
 ENOUGH_ALIKE: Final = 2
 """So many names that are alike are not so by chance, however close together names lie."""
@@ -31,44 +31,50 @@ class Claimed(NamedTuple):
     said: int
     """The line whose names are compared."""
 
+    @property
+    def others(self) -> tuple[int, ...]:
+        return tuple(n for n in self.lines if n != self.said)
+
 
 class Searched(NamedTuple):
-    """Explanations by names that are alike, and by amount and date alone."""
+    """Explanations by names that are alike, and what lines without a name may be of."""
 
     alike: list[Option]
-    nameless: list[Option]
+    nameless: list[Nameless]
 
 
 def searched_options(records: Records, lines: Sequence[int]) -> Searched:
     """Explanations of `lines`, whose names lead to nothing that they fit."""
     alike: list[tuple[Claimed, Relation]] = []
-    nameless: list[Option] = []
+    nameless: list[Nameless] = []
     for claimed in _claimed(records, lines):
-        line, operation = records.lines[claimed.said], records.operations[claimed.operation]
-        related = relation(line.names + line.payment_names, operation.names + operation.payment_names)
-        if related.slips is not None:
+        operation = records.operations[claimed.operation]
+        known = operation.names + operation.payment_names
+        said = names_of(records.lines[claimed.said])
+        related = relation(said, known)
+        if related.slips is not None and all(_is_alike(records, n, known) for n in claimed.others):
             alike.append((claimed, related))
-        elif not related.denials and len(claimed.lines) == 1 and not records.hits[claimed.said]:
-            terms = records.terms
-            if in_window(line, operation, terms.window_days_before, terms.window_days_after):
-                cost = NO_NAME + moment_cost(line, operation)
-                nameless.append(Option((claimed.operation,), claimed.lines, cost, "amount and date"))
+        elif not (related.denials or claimed.others or records.hits[claimed.said]) and all(map(kind_of, said)):
+            nameless.append(Nameless(claimed.said, claimed.operation))
     return Searched(list(_plausible(records, alike)), nameless)
 
 
+def _is_alike(records: Records, line: int, known: tuple[str, ...]) -> bool:
+    return bool(records.hits[line]) or relation(names_of(records.lines[line]), known).slips is not None
+
+
 def _claimed(records: Records, lines: Sequence[int]) -> Iterator[Claimed]:
-    """Lines, bundles of one name, and lines that complete an operation, with each operation of that amount."""
+    """Lines, lines that share a name, and lines that complete an operation, with each operation of that amount."""
     wanted: defaultdict[Key, list[tuple[int, ...]]] = defaultdict(list)
     bundles: defaultdict[object, list[int]] = defaultdict(list)
     for n in lines:
         line = records.lines[n]
         wanted[key_of(line)].append((n,))
-        if line.names or line.payment_names:
-            bundles[line.kind, amount_of(line)[0], line.names, line.payment_names].append(n)
-    for bundle in bundles.values():
-        if 1 < len(bundle) <= records.terms.group_max:
-            total = sum(amount_of(records.lines[n])[1] for n in bundle)
-            wanted[records.lines[bundle[0]].kind, amount_of(records.lines[bundle[0]])[0], total].append(tuple(bundle))
+        for name in {short for each in names_of(line) if (short := folded(each))}:
+            bundles[line.kind, amount_of(line)[0], name].append(n)
+    for bundle in {tuple(bundle) for bundle in bundles.values() if 1 < len(bundle) <= records.terms.group_max}:
+        total = sum(amount_of(records.lines[n])[1] for n in bundle)
+        wanted[records.lines[bundle[0]].kind, amount_of(records.lines[bundle[0]])[0], total].append(bundle)
     buckets = operations_by_key(records, wanted, only_open=True)
     for key, claims in wanted.items():
         yield from _pairs(records, claims, buckets.get(key, []))
@@ -85,7 +91,7 @@ def _pairs(records: Records, claims: list[tuple[int, ...]], bucket: list[int]) -
                 ):
                     yield Claimed(n, claim, claim[0])
         return
-    yield from _pairs_of_many(records, claims, sorted(bucket, key=lambda n: records.operations[n].id))
+    yield from _pairs_of_many(records, claims, in_time(records, bucket))
 
 
 def _pairs_of_many(records: Records, claims: list[tuple[int, ...]], bucket: list[int]) -> Iterator[Claimed]:
@@ -101,7 +107,7 @@ def _pairs_of_many(records: Records, claims: list[tuple[int, ...]], bucket: list
         if names_of(line):
             found = sorted({n for name in names_of(line) for other in near.get(name, ()) for n in of_name[other]})
         else:
-            found = bucket[: terms.component_max + 1]
+            found = nearest(records, line, bucket)
         for n in found:
             if in_window(line, records.operations[n], terms.window_days_before, terms.late_days_after):
                 yield Claimed(n, claim, claim[0])

@@ -1,6 +1,8 @@
 """The fast path: a line whose own names lead to one operation that it fits in all, and to which no other line leads.
 
-Whatever is the least bit odd is left for the search. One pass over the operations, one over the lines, and nothing
+A name of another kind of record says nothing, and one of a known kind that leads nowhere, as the authorization's on the
+row of a capture, is outvoted by those of the operation and of its payment together. Whatever else is the least bit odd
+is left for the search. One pass over the operations, one over the lines, and nothing
 made but the matches.
 """
 
@@ -33,7 +35,10 @@ def match_exactly(operations: Sequence[Operation], lines: Sequence[Line]) -> Exa
         found = get(names[0], _NOWHERE) if names else _NOWHERE
         if found < 0 or (len(names) > 1 and names != operations[found].names):
             found = _lead(names, get)
-            if found < 0 or _is_denied(names, operations[found].names):
+            if found < 0:
+                continue
+            known = operations[found]
+            if _is_denied(names, known.names) and not _share(line.payment_names, known):
                 continue
         operation = operations[found]
         if line.kind is not operation.kind:

@@ -20,6 +20,9 @@ Key = tuple[LineKind, str, int]
 MOMENT: Final = timedelta(minutes=1)
 """An operation and its line are of one moment within this time."""
 
+NEAR: Final = timedelta(hours=1)
+"""What is a little further off is still nearer than what is not."""
+
 _MIDNIGHT: Final = time()
 
 
@@ -105,27 +108,40 @@ class Records:
     def names_cost(self, line: int, operation: int) -> int | None:
         """What it costs to read the exact names of `line` as those of `operation`; None where none leads there."""
         payment = self.operations[operation].payment
-        own = of_payment = denials = 0
+        own = of_several = of_payment = denials = 0
         for hit in self.hits[line]:
             if operation in hit.operations:
-                own += 1
+                own += len(hit.operations) == 1
+                of_several += len(hit.operations) > 1
             elif payment in hit.payments and not hit.operations:
                 of_payment += 1
             else:
                 denials += 1
                 of_payment += payment in hit.payments
-        if not (own or of_payment):
+        if not (own or of_several or of_payment):
             return None
         said, known = self.lines[line], self.operations[operation]
         related = relation([name for name in said.names if name not in known.names], known.names)
         unlike = 10 if related.denials else 3 * (related.slips or 0)
-        return 40 * denials + unlike + (0 if own else 20 + moment_cost(said, known))
+        return 40 * denials + unlike + (0 if own else 20 * (not of_several) + nearness_cost(said, known))
 
 
 def moment_cost(line: Line, operation: Operation) -> int:
     """10 where the line is of another moment than the operation, or of a day only."""
-    of_a_day = line.occurred_at.time() == _MIDNIGHT
-    return 10 * (of_a_day or abs(line.occurred_at - operation.booked_at) > MOMENT)
+    return 10 * (is_of_a_day(line) or abs(line.occurred_at - operation.booked_at) > MOMENT)
+
+
+def nearness_cost(line: Line, operation: Operation) -> int:
+    """By how far the line is from the operation, among the few of one payment: a moment, an hour, more."""
+    if is_of_a_day(line):
+        return 5
+    apart = abs(line.occurred_at - operation.booked_at)
+    return 0 if apart <= MOMENT else 2 if apart <= NEAR else 5
+
+
+def is_of_a_day(line: Line) -> bool:
+    """Whether the line says on which day it was, and not when."""
+    return line.occurred_at.time() == _MIDNIGHT
 
 
 def names_of(record: Line | Operation) -> tuple[str, ...]:

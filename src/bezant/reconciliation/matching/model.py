@@ -98,8 +98,10 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
     window_days_before: int = 2
     window_days_after: int = 10
-    late_days_after: int = 45
+    late_days_after: int = 90
     """The window of a line whose name is that of the operation but for a slip of the pen."""
+    nameless_days: int = 1
+    """How far a line without a name may be from its operation, before and after."""
     skew: timedelta = timedelta(days=3)
     deposit_days_before: int = 1
     deposit_days_after: int = 7

@@ -28,7 +28,7 @@ SLIPS_BY_LENGTH: Final = ((16, 3), (10, 2), (6, 1))
 @lru_cache(CACHED)
 def kind_of(name: str) -> str:
     """The prefix that says what is named, without its separator; empty where there is none."""
-    found = _KIND.match(name)
+    found = _KIND.match(name.strip())
     return found[0].casefold() if found else ""
 
 

@@ -6,8 +6,8 @@ Rules are taken in order, and what one has explained is out of reach of the next
 2. What exact names lead to: pairs, groups within one payment whose sums are equal, names that two lines exchanged.
 3. Names that are alike but for slips of a pen.
 4. Amount, currency and kind alone, for lines without a name that could say otherwise: first at the same moment, then
-   in the window of days.
-5. A refund and its failure that no line reports explain each other.
+   on the same day, where no other open operation could be reported so late (`nameless`).
+5. A refund and its failure that no line reports, although reports go on long after them, explain each other.
 
 Within a rule the most matches are taken, and of those sets the one that costs least, exactly, within each set of
 records that could explain each other (`choose`). Amounts are gross, as the customer was charged; fees play no part.
@@ -22,7 +22,8 @@ records that could explain each other (`choose`). Amounts are gross, as the cust
 | ... and names of the same kind are there that are not | 40 each |
 | ... and other known names lie as close, where that is allowed at all | 50 |
 | there is no name | 200 |
-| not of the same moment (a minute), where no own name leads to it | 10 |
+| not of the same moment (a minute), where a name is only alike or there is none | 10 |
+| not of the same moment but within an hour, or further, where no name is one operation's alone | 2, or 5 |
 | each record of a group beyond two | 100 |
 | an exchanged amount within tolerance but not equal, in a group or pair | 2 |
 | each line before it that says the same, by (`occurred_at`, `id`) | 1, at most 9 |
@@ -37,12 +38,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from bezant.psp.reports import LineKind
-from bezant.reconciliation.matching.alike import NO_NAME, searched_options
+from bezant.reconciliation.matching.alike import searched_options
 from bezant.reconciliation.matching.choose import Option
 from bezant.reconciliation.matching.exact import match_exactly
 from bezant.reconciliation.matching.known import Records, fits
 from bezant.reconciliation.matching.model import Explained, Line, Match, Operation, Terms
 from bezant.reconciliation.matching.named import named_options
+from bezant.reconciliation.matching.nameless import dated, momentary
 from bezant.reconciliation.matching.notes import notes_of
 from bezant.reconciliation.matching.taking import Taking
 
@@ -58,7 +60,8 @@ def match_operations(
     """Which lines explain which operations.
 
     `explained_before`: operations that lines have explained already, so that a line that names one again is known as
-    a duplicate. `now`: until when operations may still be reported; None: all reports are in.
+    a duplicate. `now`: as far as reports go; None: as far as the last of `lines`, or, without any, to
+    the end.
     """
     exact = match_exactly(operations, lines)
     known = [*operations, *explained_before] if explained_before else operations
@@ -72,8 +75,10 @@ def match_operations(
     taking.take(named_options(records, lines_left()))
     searched = searched_options(records, [n for n in lines_left() if _leads_nowhere(records, n)])
     taking.take(searched.alike)
-    taking.take([option for option in searched.nameless if option.cost == NO_NAME])
-    taking.take(searched.nameless)
+    taking.take(momentary(records, searched.nameless))
+    by_day = dated(records, searched.nameless)
+    taking.take(by_day.evident)
+    taking.doubt(by_day.doubtful)
     taking.take(_undone(records, [n for n in range(len(operations)) if not done[n]], now))
     found = [
         Match(tuple(known[n] for n in t.ours), tuple(lines[n] for n in t.theirs), t.rule, t.cost) for t in taking.taken
@@ -102,12 +107,10 @@ def _leads_nowhere(records: Records, n: int) -> bool:
 
 def _undone(records: Records, waiting: list[int], now: datetime | None) -> list[Option]:
     """Refunds that failed before any report: the two operations explain each other."""
-    failed = [
-        n
-        for n in waiting
-        if (operation := records.operations[n]).kind is LineKind.REFUND_FAILED
-        and (now is None or operation.booked_at + records.terms.skew <= now)
-    ]
+    failed = [n for n in waiting if records.operations[n].kind is LineKind.REFUND_FAILED]
+    until = now or max((line.occurred_at for line in records.lines), default=None) if failed else None
+    if until:
+        failed = [n for n in failed if records.operations[n].booked_at + records.terms.skew <= until]
     if not failed:
         return []
     payments = {records.operations[n].payment for n in failed}

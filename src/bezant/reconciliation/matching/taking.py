@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from bezant.reconciliation.matching.choose import Option, choose
+from bezant.reconciliation.matching.choose import Option, choose, components
 from bezant.reconciliation.matching.model import Ambiguous, Candidate, Id, Terms
 
 CANDIDATES_MAX: Final = 20
 """How many candidates an ambiguous case lists."""
 
 EQUALLY_GOOD: Final = "explanations that are equally good"
+NOT_ENOUGH: Final = "explanations that are possible, and none that is evident"
 TOO_MANY: Final = "more possible explanations than are weighed at once"
 
 Positions = tuple[int, ...]
@@ -64,6 +65,12 @@ class Taking:
             self._report(_moved(cluster, ours, theirs), EQUALLY_GOOD)
         for cluster in chosen.beyond if report else ():
             self._report(_moved(cluster, ours, theirs), TOO_MANY)
+
+    def doubt(self, options: Iterable[Option]) -> None:
+        """Report those of `options` that touch nothing taken or tied, without weighing them."""
+        free = {option for option in options if self._is_free(option)}
+        for component in components(sorted(free, key=lambda option: self._ids(option.ours, option.theirs))):
+            self._report(component, NOT_ENOUGH)
 
     def _is_free(self, option: Option) -> bool:
         return not (
