@@ -114,6 +114,13 @@ def test_payouts_of_a_group_are_paid_within_days_of_each_other():
     assert arrived(payouts, [deposit("D", 101_311, days=6)]) == set()
 
 
+def test_deposits_of_a_group_without_a_name_are_of_the_same_words():
+    payouts = [payout("P", 101_311)]
+    deposits = [deposit("D", 61_234, text="STRIPE 0017"), deposit("E", 40_077, text="Stripe/0018")]
+    assert arrived(payouts, deposits) == {("P", "D+E")}
+    assert arrived(payouts, [deposits[0], deposit("E", 40_077, text="RENT")]) == set()
+
+
 def test_a_payout_in_parts_of_which_only_one_names_it():
     payouts = [payout("P", 6_800, names=["po_1a2b"]), *(payout(f"Q{n}", 5_000 + 977 * n) for n in range(20))]
     deposits = [deposit("D", 4_023, days=2), deposit("E", 2_777, text="po_1a2b", days=4)]

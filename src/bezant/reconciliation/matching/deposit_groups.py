@@ -9,6 +9,7 @@ from bezant.reconciliation.matching.book import Book, Calendar, calendars_of_dep
 from bezant.reconciliation.matching.choose import Option
 from bezant.reconciliation.matching.deposit_options import EACH_MORE, ELSEWHERE, NO_NAME
 from bezant.reconciliation.matching.sums import Pool, Sum, groups_of
+from bezant.reconciliation.matching.texts import wording
 
 GROUP_DAYS: Final = timedelta(days=5)
 """Payouts of one group are paid, and its deposits booked, within this time: three banking days and a weekend."""
@@ -43,19 +44,29 @@ def group_options(book: Book, tied: Collection[int], their_tied: Collection[int]
 
 
 def _pool(book: Book, anchor: int, money: tuple[str, int], payouts: Calendar, deposits: Calendar) -> Pool:
-    """The payouts in the window of a deposit, and the deposits of its sign that follow it soon."""
+    """The payouts in the window of a deposit, and the deposits of its sign that follow it soon and may go with it."""
     currency, amount = money
     first, terms = book.order(anchor), book.terms
     theirs = {
         n: other
         for n in deposits.between(first[0], first[0] + GROUP_DAYS)
-        if book.order(n) >= first and (other := book.amount_in(n, currency)) is not None and other * amount > 0
+        if book.order(n) >= first
+        and (other := book.amount_in(n, currency)) is not None
+        and other * amount > 0
+        and _may_go_together(book, anchor, n)
     }
     window = payouts.between(
         first[0] - timedelta(days=terms.deposit_days_after), first[0] + timedelta(days=terms.deposit_days_before)
     )
     ours = {n: book.payouts[n].amount_minor for n in window}
     return Pool(anchor, ours, theirs, {n: book.open_hits(n).intersection(ours) for n in theirs})
+
+
+def _may_go_together(book: Book, one: int, other: int) -> bool:
+    """Whether two deposits may be of one payment order: one of them names a payout, or both are of the same words."""
+    if book.open_hits(one) or book.open_hits(other):
+        return True
+    return wording(book.deposits[one].text) == wording(book.deposits[other].text)
 
 
 def _is_allowed(book: Book, found: Sum, naming: dict[int, set[int]]) -> bool:

@@ -6,7 +6,8 @@ Rules are taken in order, and what one has explained is out of reach of the next
 2. Names that are alike but for slips of a pen, with equal amounts.
 3. Amount and date alone, for deposits that name no payout and none that we do not know.
 4. Groups by amount and date: several payouts in one deposit, one in several, several in several. Where a deposit names
-   one of its payouts the group holds that one. Sums that chance might have made are not looked at (`sums`).
+   one of its payouts the group holds that one; deposits that name none are of the same words. Sums that chance might
+   have made are not looked at (`sums`).
 5. Amount alone, for deposits without a name that come after the window; again where chance would hardly make one.
 
 Within a rule the most matches are taken, and of those sets the one that costs least, exactly, within each set of

@@ -150,13 +150,19 @@ def _apart(name: str, other: str) -> object:
 def one_slip_away(names: Collection[str], known: Iterable[str]) -> dict[str, set[str]]:
     """For each of `names` that has some: the known names that are one slip away from it.
 
-    What is one slip off has its first or its last half unharmed, so few of the known names are looked at.
+    What is one slip off is no longer or shorter than by one character, and has its first or its last half unharmed, so
+    few of the known names are looked at.
     """
     heads: dict[str, set[str]] = {_head(name): set() for name in names}
     tails: dict[str, set[str]] = {_tail(name): set() for name in names}
-    halves = sorted({len(part) for part in heads})
+    lengths = {len(name) for name in names}
+    halves = {
+        length + by: {len(_head("x" * near)) for near in lengths if abs(near - length - by) <= 1}
+        for length in lengths
+        for by in (-1, 0, 1)
+    }
     for other in known:
-        for half in halves:
+        for half in halves.get(len(other), ()):
             if (found := heads.get(other[:half])) is not None:
                 found.add(other)
             if (found := tails.get(other[len(other) - half :])) is not None:

@@ -8,11 +8,12 @@ where signs are that names seldom hold, then with the text as one word.
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Final
 
 from bezant.reconciliation.matching.model import Deposit, Payout
-from bezant.reconciliation.matching.names import folded
+from bezant.reconciliation.matching.names import CACHED, folded
 
 WORD_CHARS_MIN: Final = 4
 INSIDE_CHARS_MIN: Final = 8
@@ -81,6 +82,12 @@ def _goes_on(text: str, start: int, end: int, ends: set[int]) -> bool:
     before = start > 0 and start not in ends and text[start].isdigit() and text[start - 1].isdigit()
     after = end < len(text) and end not in ends and text[end - 1].isdigit() and text[end].isdigit()
     return before or after
+
+
+@lru_cache(CACHED)
+def wording(text: str) -> str:
+    """The letters of a text: who sent it and what for, without numbers that each entry has its own of."""
+    return "".join(filter(str.isalpha, folded(text)))
 
 
 def raw_words(deposit: Deposit) -> list[str]:
