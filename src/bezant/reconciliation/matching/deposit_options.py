@@ -18,7 +18,6 @@ ELSEWHERE: Final = 40
 EACH_SLIP: Final = 30
 CROWDED: Final = 50
 NO_NAME: Final = 200
-UNUSUAL: Final = 10
 RANKS: Final = 9
 
 
@@ -145,34 +144,38 @@ def _by_amount(book: Book, payouts: Iterable[int]) -> dict[tuple[str, int], list
 
 
 def dated_options(book: Book) -> list[Option]:
-    """Pairs by amount and date, of deposits without a name and payouts that nothing names."""
-    buckets = _by_amount(book, book.unclaimed())
-    return [
-        Option((payout,), (n,), NO_NAME + UNUSUAL * (not book.is_usual(payout, n)), "amount and date")
-        for n in book.nameless()
+    """Pairs by amount and date, of deposits without a name and payouts that nothing names.
+
+    A payout that no deposit of the usual days may be is overdue: any later one of its amount may be it, as much as it
+    may be another payout whose usual day it is.
+    """
+    waiting, nameless = book.unclaimed(), book.nameless()
+    buckets = _by_amount(book, waiting)
+    options = [
+        Option((payout,), (n,), NO_NAME, "amount and date")
+        for n in nameless
         for amount in book.amounts_of(n)
         for payout in buckets.get(amount, ())
-        if book.in_window(payout, n)
+        if book.is_usual(payout, n)
     ]
+    brought = {payout for option in options for payout in option.ours}
+    return options + _late_options(book, waiting, nameless, brought)
 
 
-def late_options(book: Book) -> list[Option]:
-    """Pairs by amount alone, after the window, where chance would hardly make one."""
-    waiting = book.unclaimed()
-    buckets = _by_amount(book, waiting)
+def _late_options(book: Book, waiting: list[int], nameless: list[int], brought: set[int]) -> list[Option]:
+    """Pairs by amount on other days than the usual, where chance would hardly make one."""
+    overdue = set(_by_amount(book, (n for n in waiting if n not in brought)))
     calendars = calendars_of_payouts(book, waiting)
-    late_days = book.terms.deposit_late_days_after
+    before = timedelta(days=book.terms.deposit_days_before)
+    after = timedelta(days=book.terms.deposit_late_days_after)
     options: list[Option] = []
-    for n in book.nameless():
+    for n in nameless:
+        booked_on = book.deposits[n].booked_on
         for currency, amount in book.amounts_of(n):
-            found = [p for p in buckets.get((currency, amount), ()) if book.in_window(p, n, late_days)]
-            if not found:
+            if (currency, amount) not in overdue:
                 continue
-            booked_on = book.deposits[n].booked_on
-            near = calendars[currency].between(
-                booked_on - timedelta(days=late_days), booked_on + timedelta(days=book.terms.deposit_days_before)
-            )
-            tried = sum(book.payouts[p].amount_minor * amount > 0 for p in near)
-            if says_something(tried, amount):
-                options += [Option((payout,), (n,), NO_NAME, "amount, late") for payout in found]
+            near = calendars[currency].between(booked_on - after, booked_on + before)
+            if says_something(sum(book.payouts[p].amount_minor * amount > 0 for p in near), amount):
+                late = (p for p in near if p not in brought and book.payouts[p].amount_minor == amount)
+                options += [Option((payout,), (n,), NO_NAME, "amount, late") for payout in late]
     return options
