@@ -186,13 +186,27 @@ def test_without_a_name_a_deposit_may_be_late_where_hardly_another_has_its_amoun
     assert bool(arrived(payouts, [deposit("D", 123_456, days=days)])) is fits
 
 
-def test_a_deposit_that_may_be_an_overdue_payout_is_not_taken_for_another_of_its_usual_day():
+def test_where_a_payout_is_overdue_a_deposit_of_its_amount_is_anothers_unless_a_sum_explains_that_one():
     payouts = [payout("P", 7584), payout("Q", 7584, days=14)]
-    explained = match_deposits(payouts, [deposit("D", 7584, days=16)], TERMS)
-    assert not explained.matches
-    assert [(one.ours, one.theirs) for one in explained.ambiguous] == [(("P", "Q"), ("D",))]
+    assert arrived(payouts, [deposit("D", 7584, days=16)]) == {("Q", "D")}
     merged = [*payouts, payout("R", 61_111, days=14)], [deposit("D", 7584, days=16), deposit("E", 68_695, days=15)]
-    assert arrived(*merged) == {("P", "D"), ("Q+R", "E")}
+    explained = match_deposits(*merged, TERMS)
+    assert pairs(explained) == {("Q+R", "E")}
+    assert [(one.ours, one.theirs) for one in explained.ambiguous] == [(("P",), ("D",))]
+
+
+def test_a_late_deposit_may_be_a_payout_of_its_amount_that_came_again():
+    payouts = [payout("P", 7584), payout("Q", 7584, days=14, names=["po_1a2b"])]
+    deposits = [deposit("D", 7584, days=15, text="po_1a2b"), deposit("E", 7584, days=17)]
+    explained = match_deposits(payouts, deposits, TERMS)
+    assert pairs(explained) == {("Q", "D")}
+    assert [(one.ours, one.theirs) for one in explained.ambiguous] == [(("P",), ("E",))]
+
+
+def test_a_sum_is_preferred_to_a_late_deposit():
+    payouts = [payout("P", 61_234), payout("Q", 40_077)]
+    deposits = [deposit("D", 101_311), deposit("E", 61_234, days=20)]
+    assert arrived(payouts, deposits) == {("P+Q", "D")}
 
 
 def test_a_deposit_of_other_days_is_not_made_to_fit_by_leaving_out_a_later_one():

@@ -1,16 +1,14 @@
-"""What could explain deposits one by one: by names, by names that are alike, by amount and date, by amount alone."""
+"""What could explain deposits by names, and by names that are alike."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from datetime import timedelta
 from typing import Final
 
-from bezant.reconciliation.matching.book import Book, calendars_of_payouts
+from bezant.reconciliation.matching.book import Book
 from bezant.reconciliation.matching.choose import Option
 from bezant.reconciliation.matching.groups import balanced
 from bezant.reconciliation.matching.known import exchange_slack
 from bezant.reconciliation.matching.names import folded, likeness, one_slip_away, slips_max
-from bezant.reconciliation.matching.sums import says_something
 from bezant.reconciliation.matching.texts import raw_words, rejoined
 
 EACH_MORE: Final = 100
@@ -103,13 +101,13 @@ def _ranks(book: Book, amounts: dict[int, int]) -> dict[int, int]:
 def alike_options(book: Book, tied: Collection[int]) -> list[Option]:
     """Pairs of equal amounts whose names are alike, where that means something."""
     waiting = [n for n in range(len(book.deposits)) if not (book.their_done[n] or n in tied or book.open_hits(n))]
-    buckets = _by_amount(book, range(len(book.payouts)))
+    buckets = by_amount(book, range(len(book.payouts)))
     found: list[tuple[int, int, int, str]] = []
     for n in waiting:
         words = [*raw_words(book.deposits[n]), *rejoined(book.deposits[n])]
         for amount in book.amounts_of(n):
             for payout in buckets.get(amount, ()):
-                if not book.done[payout] and book.in_window(payout, n, book.terms.deposit_late_days_after):
+                if not book.done[payout] and book.may_be_late(payout, n):
                     alike = [
                         (found_slips, word) for word in words if (found_slips := _slips(book, payout, word)) is not None
                     ]
@@ -121,7 +119,7 @@ def alike_options(book: Book, tied: Collection[int]) -> list[Option]:
         cost = EACH_SLIP * slips
         if near.get(folded(word), set()).difference(folded(name) for name in book.payouts[payout].names):
             rivals = (p for amount in book.amounts_of(n) for p in buckets.get(amount, ()) if p != payout)
-            if slips > 1 or any(book.in_window(p, n, book.terms.deposit_late_days_after) for p in rivals):
+            if slips > 1 or any(book.may_be_late(p, n) for p in rivals):
                 continue
             cost += CROWDED
         options.append(Option((payout,), (n,), cost, "alike name"))
@@ -136,46 +134,9 @@ def _slips(book: Book, payout: int, word: str) -> int | None:
     return min(alike) if alike else None
 
 
-def _by_amount(book: Book, payouts: Iterable[int]) -> dict[tuple[str, int], list[int]]:
+def by_amount(book: Book, payouts: Iterable[int]) -> dict[tuple[str, int], list[int]]:
+    """`payouts` by currency and amount."""
     found: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
     for payout in payouts:
         found[book.payouts[payout].currency, book.payouts[payout].amount_minor].append(payout)
     return found
-
-
-def dated_options(book: Book) -> list[Option]:
-    """Pairs by amount and date, of deposits without a name and payouts that nothing names.
-
-    A payout that no deposit of the usual days may be is overdue: any later one of its amount may be it, as much as it
-    may be another payout whose usual day it is.
-    """
-    waiting, nameless = book.unclaimed(), book.nameless()
-    buckets = _by_amount(book, waiting)
-    options = [
-        Option((payout,), (n,), NO_NAME, "amount and date")
-        for n in nameless
-        for amount in book.amounts_of(n)
-        for payout in buckets.get(amount, ())
-        if book.is_usual(payout, n)
-    ]
-    brought = {payout for option in options for payout in option.ours}
-    return options + _late_options(book, waiting, nameless, brought)
-
-
-def _late_options(book: Book, waiting: list[int], nameless: list[int], brought: set[int]) -> list[Option]:
-    """Pairs by amount on other days than the usual, where chance would hardly make one."""
-    overdue = set(_by_amount(book, (n for n in waiting if n not in brought)))
-    calendars = calendars_of_payouts(book, waiting)
-    before = timedelta(days=book.terms.deposit_days_before)
-    after = timedelta(days=book.terms.deposit_late_days_after)
-    options: list[Option] = []
-    for n in nameless:
-        booked_on = book.deposits[n].booked_on
-        for currency, amount in book.amounts_of(n):
-            if (currency, amount) not in overdue:
-                continue
-            near = calendars[currency].between(booked_on - after, booked_on + before)
-            if says_something(sum(book.payouts[p].amount_minor * amount > 0 for p in near), amount):
-                late = (p for p in near if p not in brought and book.payouts[p].amount_minor == amount)
-                options += [Option((payout,), (n,), NO_NAME, "amount, late") for payout in late]
-    return options
