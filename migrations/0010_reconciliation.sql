@@ -36,6 +36,8 @@ CREATE TABLE report_files (
     quarantined integer NOT NULL DEFAULT 0,
     summary jsonb NOT NULL DEFAULT '{}',
     uploaded_by text NOT NULL,
+    -- the file whose content this reads once more; null: it has a content of its own
+    content_of uuid REFERENCES report_files (id),
     -- who receives or loads it, and until when nobody else may
     lease_owner uuid,
     lease_until timestamptz,
@@ -50,8 +52,10 @@ CREATE TABLE report_files (
     )
 );
 
--- Each file once; one that was refused may come again.
-CREATE UNIQUE INDEX report_files_once ON report_files (sha256) WHERE state <> 'refused';
+-- Each file once; one that was refused may come again, and a person may have one read again.
+CREATE UNIQUE INDEX report_files_once ON report_files (sha256) WHERE state <> 'refused' AND content_of IS null;
+CREATE UNIQUE INDEX report_files_one_reading ON report_files (content_of) WHERE state IN ('received', 'loading');
+CREATE INDEX report_files_of_content ON report_files (content_of) WHERE content_of IS NOT null;
 -- Lines of one account are loaded by one file at a time, so that a refused one takes nothing of another's with it.
 CREATE UNIQUE INDEX report_files_one_loading ON report_files (
     source, psp, psp_account_id
@@ -223,6 +227,39 @@ INSERT INTO operations_cursor (tx) VALUES (0);
 
 -- Journals are written in the order of their transactions, so this index costs next to nothing.
 CREATE INDEX ledger_journals_by_tx ON ledger_journals USING brin (tx) WITH (pages_per_range = 16, autosummarize = on);
+
+-- That a journal's payment is there and its merchant's is looked up for whole statements too, as entries are: payments
+-- are never deleted and never change hands, so no row needs to be locked for it, as a foreign key would each time.
+ALTER TABLE ledger_journals DROP CONSTRAINT ledger_journals_payment_id_merchant_id_fkey;
+
+CREATE OR REPLACE FUNCTION check_posted_journals() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    wrong uuid;
+BEGIN
+    SELECT j.id INTO wrong
+    FROM posted AS j
+    WHERE (
+        SELECT e.line FROM ledger_entries AS e
+        WHERE e.journal_id = j.id AND e.merchant_id = j.merchant_id AND e.line = 1
+    ) IS NULL
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'journal % has no entries: journals and their entries come in one statement', wrong
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_journals_not_empty';
+    END IF;
+    SELECT j.id INTO wrong
+    FROM posted AS j
+    WHERE j.payment_id IS NOT null AND (
+        SELECT p.id FROM payments AS p WHERE p.id = j.payment_id AND p.merchant_id = j.merchant_id
+    ) IS NULL
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'journal % is of a payment that is not there, or of another merchant''s', wrong
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'ledger_journals_payment';
+    END IF;
+    RETURN NULL;
+END
+$$;
 
 CREATE TABLE explained (
     item_id uuid PRIMARY KEY,

@@ -40,6 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
     for home in Path(tempfile.gettempdir()).glob(f"{_HOME_PREFIX}*"):
         if not _runs(int(home.name.removeprefix(_HOME_PREFIX).split("-")[0])):
             _remove_server(home)
+    # Hundreds of processes are started: each would compile everything anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     home = Path(tempfile.mkdtemp(prefix=f"{_HOME_PREFIX}{os.getpid()}-"))
     home.chmod(0o711)  # as root: the server's user has to pass through
     os.environ[_HOME_VARIABLE] = str(home)

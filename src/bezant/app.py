@@ -17,7 +17,6 @@ from bezant.base.master_key import LOOKED_AT_EVERY_S
 from bezant.base.migrate import require_current
 from bezant.base.postgres import database_url
 from bezant.base.sealed import Sealer
-from bezant.connectors import adyen, paypal, simulator, stripe
 from bezant.disputes.service import Disputes
 from bezant.idempotency.jobs import idempotency_jobs
 from bezant.inbox.contract import Account, Handlers
@@ -40,12 +39,9 @@ from bezant.psp.pulling import HttpDownload, Pulls
 from bezant.psp.registry import endpoints
 from bezant.reconciliation.service import Reconciliation
 from bezant.sinks.configured import configured_sinks
+from bezant.supported import CONNECTORS, REPORTS
 from bezant.web import build
 from bezant.webhooks.setup import MerchantWebhooks
-
-CONNECTORS = (simulator.CONNECTOR, stripe.CONNECTOR)
-REPORTS = {c.manifest.name: c.reports for c in CONNECTORS if c.reports} | {m.NAME: m.REPORTS for m in (adyen, paypal)}
-"""PSPs whose reports are read; payments do not go through all of them."""
 
 _DRAIN_S = 15.0
 

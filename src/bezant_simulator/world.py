@@ -40,8 +40,8 @@ class World:
         return self._journal
 
     def now(self) -> float:
-        """The simulator's clock, in seconds since 1970."""
-        return time.time()
+        """The simulator's clock, in seconds since 1970, as fine as it is shown: "until then" includes then."""
+        return round(time.time(), 6)
 
     def start(self) -> None:
         """Begins what goes on by itself."""

@@ -209,7 +209,7 @@ async def test_null_payment_does_not_let_a_fact_in_twice(books: Books) -> None:
 async def test_journal_of_another_merchants_payment_is_refused(books: Books) -> None:
     theirs = await books.payment("captured", books.other_id)
     statement, *parameters = posting(books.merchant_id, theirs)
-    assert await books.refused(statement, *parameters) == "ledger_journals_payment_id_merchant_id_fkey"
+    assert await books.refused(statement, *parameters) == "ledger_journals_payment"
 
 
 def _entry(journal_id: UUID, books: Books, line: int, debit_minor: int, credit_minor: int) -> str:

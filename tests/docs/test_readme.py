@@ -15,7 +15,7 @@ import pytest
 
 from bezant.base import errors
 from bezant.base.config import Settings
-from bezant.commands import cli
+from bezant.commands import command_line
 from bezant_simulator.behaviours import of_method
 from tests.support.platform import API, Platform, running_platform
 
@@ -81,8 +81,10 @@ def test_every_variable_is_in_the_table():
 
 
 def test_every_command_is_in_the_table():
-    names = [command.name or getattr(command.callback, "__name__", "") for command in cli.registered_commands]
-    names += [str(group.name) for group in cli.registered_groups]
+    names = [
+        command.name or getattr(command.callback, "__name__", "") for command in command_line().registered_commands
+    ]
+    names += [str(group.name) for group in command_line().registered_groups]
     assert len(names) > 10
     assert [name for name in names if f"`bezant {name}" not in README] == []
 

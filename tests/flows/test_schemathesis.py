@@ -28,7 +28,7 @@ CHECKS: Final[tuple[Any, ...]] = (
     OPENAPI.response_headers_conformance,
     OPENAPI.response_schema_conformance,
 )
-EXAMPLES: Final = {"secret": 30, "publishable": 6, "operator": 20, "none": 3}
+EXAMPLES: Final = {"secret": 20, "publishable": 3, "operator": 20, "none": 3}
 """Requests per operation and mode."""
 
 NOTHING_THERE: Final = {

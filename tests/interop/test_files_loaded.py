@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from bezant.app import REPORTS
 from bezant.banks.contract import StatementEntry, StatementHead
 from bezant.banks.formats import FORMATS
 from bezant.base.file_faults import BadLine, FileRefused
 from bezant.psp.reports import ReportLine
 from bezant.reconciliation.files.bank_lines import normalised
 from bezant.reconciliation.files.csv_mappings import bank_formats
+from bezant.supported import REPORTS
 from tests.reconciliation.files.world import World, pieces_of, world_on
 
 DATA = Path(os.environ.get("BEZANT_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))

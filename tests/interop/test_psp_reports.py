@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bezant.app import REPORTS
 from bezant.base.file_faults import BadLine, FileRefused
 from bezant.psp.reports import LineKind, ReportLine
+from bezant.supported import REPORTS
 from tests.support.reports import check, in_pieces
 
 BESIDE = Path(__file__).parents[3] / "shared" / "data"

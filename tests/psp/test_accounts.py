@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from bezant.app import CONNECTORS
 from bezant.base import ids
 from bezant.base.config import Settings
 from bezant.base.db import Database, DatabaseLost
@@ -20,6 +19,7 @@ from bezant.psp.call import Endpoint
 from bezant.psp.desk import AccountDesk
 from bezant.psp.registry import endpoints
 from bezant.sealing.rotate import rotate
+from bezant.supported import CONNECTORS
 from tests.support.accounts import SOMEBODY
 from tests.support.proxy import Proxy
 from tests.support.verification import TEST_SEALER

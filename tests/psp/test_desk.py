@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from bezant.app import CONNECTORS
 from bezant.audit.record import By
 from bezant.base.db import Database
 from bezant.base.errors import OperatorError
@@ -16,6 +15,7 @@ from bezant.merchants.service import Merchants
 from bezant.psp.account_secrets import AccountSecrets, fields_of
 from bezant.psp.desk import AccountDesk
 from bezant.sealing.rotate import rotate
+from bezant.supported import CONNECTORS
 from tests.support.platform import MASTER_KEY
 from tests.support.verification import TEST_SEALER, assert_verified_async
 

@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from bezant.app import CONNECTORS
 from bezant.base.errors import OperatorError
 from bezant.psp.registry import endpoints
+from bezant.supported import CONNECTORS
 
 STRIPE = {"secret_key": "sk_test_own"}
 

@@ -6,7 +6,6 @@ from datetime import datetime
 
 import pytest
 
-from bezant.app import CONNECTORS
 from bezant.base.db import Database
 from bezant.base.master_key import derived
 from bezant.base.sealed import Sealer, bound_to
@@ -14,6 +13,7 @@ from bezant.merchants.service import Merchants
 from bezant.psp.account_secrets import AccountSecrets
 from bezant.psp.desk import AccountDesk
 from bezant.sealing.rotate import rotate, sealed_rows
+from bezant.supported import CONNECTORS
 from tests.support.accounts import SOMEBODY
 from tests.support.verification import describe, verified
 

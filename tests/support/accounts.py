@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bezant.app import CONNECTORS
 from bezant.audit.record import By
 from bezant.base.db import Database
 from bezant.base.sealed import Sealer
 from bezant.psp.account_secrets import AccountSecrets
 from bezant.psp.desk import AccountDesk, AccountView
+from bezant.supported import CONNECTORS
 from tests.support.databases import run
 from tests.support.keys_seen import KeysSeen, keys_seen
 from tests.support.platform import Api, Merchant, Platform

@@ -153,7 +153,7 @@ class Books:
 
     async def attempt(self, payment_id: UUID, operation: str = "authorize", refund_id: UUID | None = None) -> UUID:
         """An unresolved attempt."""
-        attempt_id = _new_id()
+        attempt_id = _new_id(payment_id)
         await self.run(_ATTEMPT, attempt_id, self.merchant_id, payment_id, refund_id, operation)
         return attempt_id
 
@@ -215,9 +215,9 @@ def derived_id(merchant_id: UUID, payment_id: UUID, kind: str, correlation_id: s
     return UUID(bytes=bytes(digest))
 
 
-def _new_id() -> UUID:
-    """A UUIDv7."""
+def _new_id(of: UUID | None = None) -> UUID:
+    """A UUIDv7; in the family of another one, which is of the same millisecond."""
     random = bytearray(uuid4().bytes)
-    random[:6] = int(datetime.now(UTC).timestamp() * 1000).to_bytes(6)
+    random[:6] = int(datetime.now(UTC).timestamp() * 1000).to_bytes(6) if of is None else of.bytes[:6]
     random[6] = 0x70 | random[6] & 0x0F
     return UUID(bytes=bytes(random))

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from bezant.app import CONNECTORS
 from bezant.base.db import Database
 from bezant.base.sealed import Sealer
 from bezant.psp.account_secrets import AccountSecrets
@@ -15,6 +14,7 @@ from bezant.psp.accounts import Accounts
 from bezant.psp.call import Caller, HttpTransport
 from bezant.psp.desk import AccountDesk
 from bezant.psp.registry import endpoints
+from bezant.supported import CONNECTORS
 from bezant.verify.report import Report
 from bezant.verify.run import verify_psps
 from tests.support.accounts import SOMEBODY, at_desk

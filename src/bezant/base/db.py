@@ -137,6 +137,19 @@ class Database:
                     yield cast(Connection, connection)
 
     @asynccontextmanager
+    async def snapshot(self, timeout_s: float | None = None) -> AsyncIterator[Connection]:
+        """A connection whose reads all see the database as it was at the first of them.
+
+        For what is read by several queries and shown as one thing: else a change that commits between them shows a
+        state that never was. Raises DatabaseLost as `connection` does.
+        """
+        async with (
+            self.connection(timeout_s) as connection,
+            cast(Any, connection).transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield connection
+
+    @asynccontextmanager
     async def _held(self) -> AsyncIterator[Any]:
         """A connection for one transaction, which then stays at hand for the next one.
 

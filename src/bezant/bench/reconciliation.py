@@ -71,6 +71,7 @@ async def _one(server_url: str, payments: int, ledger: Figures, progress: Callab
             await sell(database, payments)
             await Collect(database)()
             async with database.connection() as connection:
+                await store.analyze_collected(connection)
                 postmaster = postmaster_of(await store.backend_pid(connection))
                 await store.settle(connection)
             watch = _Watch(postmaster, ledger, payments)

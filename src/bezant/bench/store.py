@@ -98,6 +98,11 @@ async def analyze_sales(connection: Connection) -> None:
     await connection.execute("ANALYZE payments, payment_attempts, ledger_journals, ledger_entries")
 
 
+async def analyze_collected(connection: Connection) -> None:
+    """Statistics of what was collected, which a worker has long made."""
+    await connection.execute("ANALYZE operations_in_transit")
+
+
 async def require_durable(connection: Connection) -> None:
     """Raise OperatorError unless commits are durable: figures without fsync say nothing."""
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):

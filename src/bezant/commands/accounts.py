@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from bezant.app import CONNECTORS
 from bezant.audit.record import By
 from bezant.base.errors import OperatorError
 from bezant.base.sealed import Sealer
@@ -24,6 +23,7 @@ from bezant.psp.account_secrets import WEBHOOK_FIELD, AccountSecrets, fields_of
 from bezant.psp.contract import Manifest
 from bezant.psp.desk import AccountDesk, AccountView
 from bezant.psp.registry import separated
+from bezant.supported import CONNECTORS
 
 T = TypeVar("T")
 

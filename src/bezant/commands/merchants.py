@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from bezant.app import CONNECTORS
 from bezant.base.errors import OperatorError
 from bezant.commands.start import command_database, load_settings, run_on
 from bezant.merchants.service import Merchants
+from bezant.supported import CONNECTORS
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""`bezant reconciliation load|files|file|content|quarantine` and `bank-account add|list|close`.
+"""`bezant reconciliation load|read-again|files|file|content|quarantine` and `bank-account add|list|close`.
 
 Other modules of this folder add their own commands to the group `reconciliation`.
 """
@@ -18,13 +18,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Column, Table
 
-from bezant.app import REPORTS
 from bezant.base.config import Settings
 from bezant.base.db import Database
 from bezant.base.errors import OperatorError
 from bezant.commands.start import actor, current_database, load_settings, run_on
 from bezant.reconciliation.files.bank_accounts import AddBankAccount, BankAccountView
 from bezant.reconciliation.files.csv_mappings import bank_formats
+from bezant.reconciliation.files.read_again import ReadFileAgain
 from bezant.reconciliation.files.receive import PART_BYTES
 from bezant.reconciliation.files.records import (
     FileFilter,
@@ -36,6 +36,7 @@ from bezant.reconciliation.files.records import (
 )
 from bezant.reconciliation.files.service import MIB, ReportFiles
 from bezant.reconciliation.files.states import FileState, ReportFile
+from bezant.supported import REPORTS
 
 T = TypeVar("T")
 
@@ -76,17 +77,30 @@ def load_file(
             psp_account=account,
             format_=format_,
         )
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        with _progress() as bar:
             file, is_new = await files.receive(new, _pieces(path, bar))
             if not is_new and not json:
                 bar.console.print("This very file is there already.")
             return await _loaded(files, file, bar)
 
-    shown = view(_with_files(load))
-    _print_file(shown, json)
-    if shown.refusal is not None:
-        raise OperatorError(f"The file is refused: {_refusal(shown)}.")
+    _print_outcome(view(_with_files(load)), json)
+
+
+@reconciliation.command("read-again")
+def read_file_again(
+    file: File,
+    reason: Reason,
+    format_: Annotated[str | None, typer.Option("--format", help="None: the one that it was read as.")] = None,
+    json: Json = False,
+) -> None:
+    """Read a file again that was refused, or lines of which are in quarantine, e.g. once its account is known."""
+    wanted = ReadFileAgain(reason=reason, format=format_)
+
+    async def read(files: ReportFiles) -> ReportFile:
+        with _progress() as bar:
+            return await _loaded(files, await files.read_again(file, wanted, actor()), bar)
+
+    _print_outcome(view(_with_files(read)), json)
 
 
 @reconciliation.command("files")
@@ -230,6 +244,18 @@ async def _loaded(files: ReportFiles, file: ReportFile, bar: Progress) -> Report
         file = await files.records.kept(file.id)
     bar.update(task, completed=file.size_bytes)
     return file
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+def _print_outcome(file: ReportFileView, as_json: bool) -> None:
+    """What became of a file; one that is refused is an error."""
+    _print_file(file, as_json)
+    if file.refusal is not None:
+        raise OperatorError(f"The file is refused: {_refusal(file)}.")
 
 
 def _print_file(file: ReportFileView, as_json: bool) -> None:

@@ -9,7 +9,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from bezant.app import CONNECTORS
 from bezant.base.config import Settings
 from bezant.base.db import Database
 from bezant.base.errors import OperatorError
@@ -19,6 +18,7 @@ from bezant.demo.kept import kept_simulator
 from bezant.psp.accounts import Accounts
 from bezant.psp.call import Caller, HttpTransport
 from bezant.psp.registry import endpoints
+from bezant.supported import CONNECTORS
 from bezant.verify.report import Report, joined
 from bezant.verify.run import verify as verify_rows
 from bezant.verify.run import verify_psps

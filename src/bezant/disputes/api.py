@@ -143,7 +143,7 @@ class DisputesApi:
 
     async def _again(self, merchant_id: UUID, dispute_id: UUID) -> Reply:
         """A repeat of a key whose outcome was not known at first: how it stands now."""
-        async with self._database.connection(WAIT_MAX_S) as connection:
+        async with self._database.snapshot(WAIT_MAX_S) as connection:
             shown = await view(connection, merchant_id, dispute_id)
         if shown.action is not None and shown.action.status == "processing":
             raise Busy(
@@ -152,7 +152,7 @@ class DisputesApi:
         return _shown(shown, {"Idempotent-Replayed": "true"})
 
     async def _current(self, merchant_id: UUID, dispute_id: UUID) -> Reply:
-        async with self._database.connection(WAIT_MAX_S) as connection:
+        async with self._database.snapshot(WAIT_MAX_S) as connection:
             return _shown(await view(connection, merchant_id, dispute_id), {"Idempotent-Replayed": "true"})
 
 

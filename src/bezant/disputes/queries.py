@@ -35,7 +35,7 @@ class Queries:
         payment_id = None if wanted.payment_id is None else ids.parse(ids.PAYMENT, wanted.payment_id)
         if wanted.payment_id is not None and payment_id is None:
             return Page([], False, None)
-        async with self._database.connection() as connection:
+        async with self._database.snapshot() as connection:
             found = await store.page(
                 connection,
                 merchant_id,
@@ -52,7 +52,7 @@ class Queries:
 
     async def show(self, merchant_id: UUID | None, dispute_id: UUID) -> DisputeView:
         """One dispute. Raises NotFound."""
-        async with self._database.connection() as connection:
+        async with self._database.snapshot() as connection:
             return await view(connection, merchant_id, dispute_id)
 
 

@@ -61,12 +61,12 @@ class LedgerApi:
 
     async def balance(self, call: Call) -> Reply:
         """Show what the merchant is owed, what is in transit, and what is available."""
-        async with self._database.connection() as connection:
+        async with self._database.snapshot() as connection:
             return json_reply(200, await read.balance(connection, call.principal.merchant_id))
 
     async def accounts(self, call: Call) -> Reply:
         """List the accounts with their balances."""
-        async with self._database.connection() as connection:
+        async with self._database.snapshot() as connection:
             return json_reply(200, AccountList(await read.accounts(connection, call.principal.merchant_id)))
 
     async def journals(self, call: Call) -> Reply:
@@ -76,7 +76,7 @@ class LedgerApi:
         payment_id = None if query.payment_id is None else ids.parse(ids.PAYMENT, query.payment_id)
         if query.payment_id is not None and payment_id is None:
             return json_reply(200, Page[JournalView]([], False, None))
-        async with self._database.connection() as connection:
+        async with self._database.snapshot() as connection:
             rows = await store.journals(
                 connection,
                 call.principal.merchant_id,
@@ -92,7 +92,7 @@ class LedgerApi:
     async def trial_balance(self, call: Call) -> Reply:
         """Show all accounts at a moment, now or in the past, re-derived from the entries known then."""
         at = call.read_query(TrialBalanceQuery).at
-        async with self._database.connection() as connection:
+        async with self._database.snapshot() as connection:
             return json_reply(200, await read.trial_balance(connection, call.principal.merchant_id, at))
 
 

@@ -112,7 +112,7 @@ class Flow:
         merchant_id = command.merchant_id
         for attempt_id in await self._attempts_to_look_at(command, look):
             await self._wait_for_look((attempt_id, merchant_id), is_repeat=look.is_repeat, is_command=True)
-        async with self._database.connection(WAIT_MAX_S) as connection:
+        async with self._database.snapshot(WAIT_MAX_S) as connection:
             if command.verb == "refund" and look.attempt_id is not None:
                 attempt = (await store.attempts(connection, [(look.attempt_id, merchant_id)]))[look.attempt_id]
                 refund_id = attempt.refund_id
@@ -136,7 +136,7 @@ class Flow:
         """The attempt of the key; of a confirm, which may have found one open and made none, what is open now."""
         if command.verb != "confirm":
             return [] if look.attempt_id is None else [look.attempt_id]
-        async with self._database.connection(WAIT_MAX_S) as connection:
+        async with self._database.snapshot(WAIT_MAX_S) as connection:
             _, attempts = await self._load(connection, command.merchant_id, look.payment_id)
         return [a.id for a in attempts if a.is_unresolved]
 
@@ -145,13 +145,13 @@ class Flow:
 
         Raises NotFound.
         """
-        async with self._database.connection(WAIT_MAX_S) as connection:
+        async with self._database.snapshot(WAIT_MAX_S) as connection:
             payment, attempts = await self._load(connection, merchant_id, payment_id)
         unresolved = [] if from_browser else [a for a in attempts if a.is_unresolved]
         if unresolved:
             looks = [self._wait_for_look((a.id, merchant_id)) for a in unresolved[:4]]
             await asyncio.gather(*looks)
-            async with self._database.connection(WAIT_MAX_S) as connection:
+            async with self._database.snapshot(WAIT_MAX_S) as connection:
                 payment, attempts = await self._load(connection, merchant_id, payment_id)
         return self.view(payment, attempts, from_browser=from_browser)
 

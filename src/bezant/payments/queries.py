@@ -69,7 +69,7 @@ class Queries:
     ) -> Page[PaymentView]:
         """A page of payments, newest first. Raises InvalidRequest for a cursor that is not of this list."""
         before = None if cursor is None else decode_cursor("payments", cursor, UUID)
-        async with self._database.connection() as connection:
+        async with self._database.snapshot() as connection:
             found = await store.page(
                 connection,
                 merchant_id,
@@ -90,14 +90,14 @@ class Queries:
 
     async def refunds(self, merchant_id: UUID, payment_id: UUID) -> RefundList:
         """The refunds of a payment. Raises NotFound."""
-        async with self._database.connection() as connection:
+        async with self._database.snapshot() as connection:
             await _required(connection, merchant_id, payment_id)
             refunds = await store.refunds_of(connection, merchant_id, payment_id)
         return RefundList([refund_view(refund) for refund in refunds])
 
     async def refund(self, merchant_id: UUID, refund_id: UUID) -> RefundView:
         """One refund. Raises NotFound."""
-        async with self._database.connection() as connection:
+        async with self._database.snapshot() as connection:
             refund = (await store.refunds(connection, [(refund_id, merchant_id)])).get(refund_id)
         if refund is None:
             raise NotFound("There is no such refund.")
@@ -106,7 +106,7 @@ class Queries:
     async def timeline(self, merchant_id: UUID, payment_id: UUID) -> Timeline:
         """Everything that happened to a payment. Raises NotFound."""
         family = ids.family_range(payment_id)
-        async with self._database.connection() as connection:
+        async with self._database.snapshot() as connection:
             await _required(connection, merchant_id, payment_id)
             attempts = await store.attempts_of(connection, merchant_id, family, payment_id)
             items = [_attempt_item(attempt) for attempt in attempts]

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Literal, Protocol
 from urllib.parse import urlencode
 from uuid import UUID
@@ -42,6 +43,8 @@ ANSWER_MAX_BYTES = 1 << 20
 _CONNECT_TIMEOUT_S = 3.0
 _SLOWNESS_OF_FILES = 3
 """How many time-outs of a call evidence may take: it is uploaded file by file."""
+
+_LARGE_BYTES = 1 << 19
 
 OnDispute = Literal["fetch", "submit", "accept"]
 
@@ -111,18 +114,18 @@ class HttpTransport:
 
     async def __call__(self, base_url: str, request: PspRequest, headers: Mapping[str, str]) -> tuple[int, bytes]:
         session = self._session or self._open()
-        data: bytes | aiohttp.FormData | None = None
+        data: bytes | BytesIO | aiohttp.FormData | None = None
         sent = {**headers, **request.headers}
         if request.form is not None:
             data = urlencode(request.form).encode()
             sent["Content-Type"] = "application/x-www-form-urlencoded"
         elif request.json is not None:
-            data = msgspec.json.encode(request.json)
+            data = _in_pieces(msgspec.json.encode(request.json))
             sent["Content-Type"] = "application/json"
         elif request.upload is not None:
             data = aiohttp.FormData(request.upload.fields)
             file = request.upload
-            data.add_field(file.name, file.content, filename=file.file_name, content_type=file.content_type)
+            data.add_field(file.name, _in_pieces(file.content), filename=file.file_name, content_type=file.content_type)
         async with session.request(
             request.method,
             base_url + request.path,
@@ -150,6 +153,11 @@ class HttpTransport:
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
+
+
+def _in_pieces(body: bytes) -> bytes | BytesIO:
+    """What is large is written piece by piece, so that other requests are not held up by it."""
+    return body if len(body) < _LARGE_BYTES else BytesIO(body)
 
 
 class Caller:

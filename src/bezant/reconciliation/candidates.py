@@ -20,12 +20,9 @@ async def named(connection: Connection, lines: Sequence[PspLine]) -> list[Operat
 
 async def payments_named(connection: Connection, lines: Sequence[PspLine]) -> list[UUID]:
     """The payments that these lines name, by any of their names."""
-    attempts = {line.id: ids.parse(ids.ATTEMPT, line.reference or "") for line in lines}
-    wanted = sorted({attempt for attempt in attempts.values() if attempt is not None})
-    of_attempts = await store.payments_of_attempts(connection, wanted) if wanted else {}
-    payments = set(of_attempts.values())
-    payments |= {found for line in lines if (found := ids.parse(ids.PAYMENT, line.reference or "")) is not None}
-    by_name = [line for line in lines if (attempt := attempts[line.id]) is None or attempt not in of_attempts]
+    payments = {line.named_payment_id for line in lines if line.named_payment_id is not None}
+    by_name = [line for line in lines if line.named_payment_id is None]
+    payments |= {found for line in by_name if (found := ids.parse(ids.PAYMENT, line.reference or "")) is not None}
     names = sorted({name for line in by_name for name in (line.psp_reference, line.operation_reference) if name})
     of_names = await store.payments_of_names(connection, names) if names else {}
     return sorted(payments | set(of_names.values()))

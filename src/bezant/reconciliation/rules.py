@@ -56,6 +56,8 @@ class PspLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Its payout is at the bank."""
     undone: int
     """How often its explanation was undone."""
+    named_payment_id: UUID | None = None
+    """The payment of the attempt that it names."""
 
     @property
     def name(self) -> str:

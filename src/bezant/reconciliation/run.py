@@ -30,7 +30,7 @@ from bezant.reconciliation.rehearsal import Rehearsal
 from bezant.reconciliation.rules import Operation, PspLine
 from bezant.reconciliation.settle import Matched, settle_fees, settle_matches, settle_payout_lines, share_out
 
-CHUNK: Final = 4_000
+CHUNK: Final = 2_000
 REST_MAX: Final = 50_000
 """How many lines are searched for at once; more of them are taken in the order of their time."""
 
@@ -38,7 +38,7 @@ _OVERDUE_MAX: Final = 50_000
 _BEGINNING: Final = UUID(int=0)
 _BY_THEMSELVES: Final = frozenset({LineKind.FEE, LineKind.PAYOUT})
 
-WRITERS: Final = 2
+WRITERS: Final = 3
 """How many transactions are written side by side: while one waits for the disk, the other is made."""
 
 Progress = Callable[[str, int], None]

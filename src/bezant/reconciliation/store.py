@@ -46,7 +46,11 @@ _MOVE_CURSOR = "UPDATE operations_cursor SET tx = $1"
 _LINE = f"""
 SELECT l.id, l.kind, l.currency, l.gross_minor, l.fee_minor, l.net_minor, l.presented_minor, l.presented_currency,
     l.reference, l.psp_reference, l.operation_reference, l.payout_id, l.occurred_at, l.psp, l.psp_account_id,
-    coalesce(c.merchant_id, '{OPERATOR}'), coalesce(y.shared_at IS NOT NULL, false), coalesce(u.times, 0)
+    coalesce(c.merchant_id, '{OPERATOR}'), coalesce(y.shared_at IS NOT NULL, false), coalesce(u.times, 0),
+    (SELECT a.payment_id FROM payment_attempts AS a WHERE a.id = CASE
+        WHEN length(l.reference) = 36 AND starts_with(l.reference, 'att_')
+            AND translate(substr(l.reference, 5), '0123456789abcdef', '') = '' THEN substr(l.reference, 5)::uuid
+    END LIMIT 1)
 FROM {{0}} AS n
 INNER JOIN psp_lines AS l ON l.id = n.line_id
 LEFT JOIN psp_accounts AS c ON c.id = l.psp_account_id
@@ -54,9 +58,11 @@ LEFT JOIN psp_payouts AS y ON y.id = l.payout_id
 LEFT JOIN undone_matches AS u ON u.item_id = l.id
 ORDER BY l.id
 """
+# The file is looked up for each line: joined, all that is open would be sorted for every page.
 _OPEN_LINES = _LINE.format(
-    "(SELECT o.line_id FROM open_lines AS o INNER JOIN report_files AS f ON f.id = o.file_id AND f.state = 'loaded' "
-    "WHERE o.line_id > $1 ORDER BY o.line_id LIMIT $2)"
+    "(SELECT o.line_id FROM open_lines AS o "
+    "WHERE o.line_id > $1 AND (SELECT f.state FROM report_files AS f WHERE f.id = o.file_id) = 'loaded' "
+    "ORDER BY o.line_id LIMIT $2)"
 )
 _STILL_OPEN = "SELECT o.line_id FROM unnest($1::uuid[]) AS w (id) INNER JOIN open_lines AS o ON o.line_id = w.id"
 _EXPLAINED_TO_SHARE = """
@@ -64,9 +70,6 @@ SELECT l.id, l.net_minor, l.currency, e.merchant_id, e.match_id, coalesce(u.time
 FROM psp_lines AS l INNER JOIN explained AS e ON e.item_id = l.id AND e.rule <> 'payout'
 LEFT JOIN undone_matches AS u ON u.item_id = l.id
 WHERE l.payout_id = $1 AND l.id > $2 ORDER BY l.id LIMIT $3
-"""
-_PAYMENTS_OF_ATTEMPTS = """
-SELECT a.id, a.payment_id FROM unnest($1::uuid[]) AS w (id) INNER JOIN payment_attempts AS a ON a.id = w.id
 """
 _OPERATIONS_OF_ATTEMPTS = """
 SELECT a.id, a.operation FROM unnest($1::uuid[]) AS w (id) INNER JOIN payment_attempts AS a ON a.id = w.id
@@ -217,11 +220,6 @@ async def open_lines(connection: Connection, after: UUID, limit: int) -> list[Ps
 async def still_open(connection: Connection, line_ids: Sequence[UUID]) -> set[UUID]:
     """Which of these lines nothing explains yet."""
     return {row[0] for row in await connection.fetch(_STILL_OPEN, line_ids)}
-
-
-async def payments_of_attempts(connection: Connection, attempt_ids: Sequence[UUID]) -> dict[UUID, UUID]:
-    """The payment of each attempt."""
-    return dict(await connection.fetch(_PAYMENTS_OF_ATTEMPTS, attempt_ids))
 
 
 async def operations_of_attempts(connection: Connection, attempt_ids: Sequence[UUID]) -> dict[UUID, str]:

@@ -112,10 +112,11 @@ async def test_an_inquiry_has_cost_nothing_yet(psp: Client, send: Send) -> None:
     assert (notice.stage, notice.status, notice.round, notice.fee_minor) == ("inquiry", "inquiry", 0, None)
 
 
-async def test_evidence_arrives_whole_and_once(psp: Client, send: Send) -> None:
-    of = await disputed(psp)
+@pytest.mark.parametrize("size", [8, 1_900_000])
+async def test_evidence_arrives_whole_and_once(psp: Client, send: Send, size: int) -> None:
+    of, content = await disputed(psp), b"%PDF-1.7" + bytes(size - 8)
     file = EvidenceFile(
-        reference="evf_1", field="receipt", name="receipt.pdf", content_type="application/pdf", content=b"%PDF-1.7"
+        reference="evf_1", field="receipt", name="receipt.pdf", content_type="application/pdf", content=content
     )
     asked = evidence(of["id"], file, customer_name="Ada", uncategorized_text="All is well.")
     done, again = await submit_evidence(asked, send), await submit_evidence(asked, send)
@@ -124,8 +125,8 @@ async def test_evidence_arrives_whole_and_once(psp: Client, send: Send) -> None:
     kept = (await psp.call("GET", f"/v1/disputes/{of['id']}")).body["evidence"]
     assert kept["texts"] == {"customer_name": "Ada", "uncategorized_text": "All is well."}
     (seen,) = kept["files"]
-    assert (seen["field"], seen["name"], seen["size"]) == ("receipt", "receipt.pdf", 8)
-    assert seen["sha256"] == hashlib.sha256(b"%PDF-1.7").hexdigest()
+    assert (seen["field"], seen["name"], seen["size"]) == ("receipt", "receipt.pdf", size)
+    assert seen["sha256"] == hashlib.sha256(content).hexdigest()
 
 
 async def test_what_is_too_late_is_declined(psp: Client, send: Send) -> None:

@@ -56,6 +56,7 @@ async def rows(world: World, query: str, *parameters: object) -> list[tuple[Any,
 
 async def operations(world: World, *of: Sale | Refunded) -> list[UUID]:
     """The operations of sales and refunds, in the order of their ids, collected if they were not."""
+    await world.can_collect()
     await Collect(world.database)()
     wanted = [each.reference for each in of]
     query = """SELECT j.id FROM ledger_journals AS j WHERE j.correlation_id = ANY ($1::text[])

@@ -154,9 +154,13 @@ def test_a_statement_is_loaded_once_its_account_is_known(operator: Operator):
     account = {"name": "main", "identification": IBAN, "currency": "EUR", "reason": "our bank"}
     assert operator.call("POST", "/reconciliation/bank_accounts", account).status == 201
     assert operator.call("POST", "/reconciliation/bank_accounts", account).code == "invalid_state"
-    answer = operator.call("POST", FILES, body, **sent)
-    assert answer.status == 201
-    assert operator.ends(answer["file_id"])["state"] == "loaded"
+    again_at, why = f"{FILES}/{refused['file_id']}/read_again", {"reason": "its account is known now"}
+    assert operator.call("POST", again_at, {**why, "format": "pdf"}).code == "invalid_request"
+    again = operator.call("POST", again_at, why)
+    assert (again.status, again["content_of"], again["refusal"]) == (201, refused["file_id"], None)
+    assert operator.ends(again["file_id"])["state"] == "loaded"
+    assert operator.call("POST", f"{FILES}/{again['file_id']}/read_again", why).code == "invalid_state"
+    assert operator.call("POST", FILES, body, **sent)["file_id"] == again["file_id"]
     close = "/reconciliation/bank_accounts/main/close"
     assert operator.call("POST", close, {"reason": "we left"}).json["closed_at"] is not None
     assert operator.call("POST", close, {"reason": "we left"}).status == 404
@@ -221,6 +225,7 @@ _CALLS = (
     ("POST", FILES),
     ("GET", FILES),
     ("GET", f"{FILES}/fil_{'0' * 32}"),
+    ("POST", f"{FILES}/fil_{'0' * 32}/read_again"),
     ("GET", "/reconciliation/quarantined_lines"),
     ("POST", "/reconciliation/bank_accounts"),
     ("GET", "/reconciliation/bank_accounts"),

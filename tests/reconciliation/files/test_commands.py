@@ -96,7 +96,8 @@ def test_statements_are_taken_of_accounts_that_were_added(keyboard: Keyboard, tm
     path.write_text(f"{CSV}{IBAN},2026-04-01,68.00,EUR,payout po_1\n")
     assert "unknown account" in keyboard.types("load", str(path), "--bank", fails=True)
     keyboard.types("bank-account", "add", "main", "--identification", IBAN, "--currency", "EUR", "--reason", "ours")
-    loaded = keyboard.sees("load", str(path), "--bank")
+    (refused,) = sql(database_url, "SELECT 'fil_' || replace(id::text, '-', '') FROM report_files")[0]
+    loaded = keyboard.sees("read-again", refused, "--reason", "its account is known now")
     assert (loaded["state"], loaded["format"], loaded["lines"]) == ("loaded", "csv:our-bank", 1)
     assert sql(database_url, "SELECT amount_minor, content FROM bank_lines") == [(6_800, "payout po_1")]
     keyboard.types("bank-account", "close", "main", "--reason", "we left")

@@ -12,7 +12,7 @@ from bezant.psp.contract import Credentials
 from bezant.psp.pulling import HttpDownload, Pulls
 from bezant.psp.reports import Reports
 from bezant.reconciliation.files.csv_mappings import bank_formats
-from tests.reconciliation.files.readers import FORMATS, read_acme
+from tests.reconciliation.files.readers import FORMATS, acme_line, acme_report, read_acme
 from tests.reconciliation.files.world import World, world_on
 from tests.support.platform import request
 from tests.support.processes import free_port
@@ -121,3 +121,31 @@ async def test_a_download_that_is_cut_short_leaves_nothing(database_url: str):
             assert await world.files.pull.look() == 0
             assert await world.one("SELECT count(*) FROM report_files") == 0
             assert await world.one("SELECT count(*) FROM report_file_parts") == 0
+
+
+async def test_reports_that_do_not_come_stand_in_the_way_of_no_other(database_url: str):
+    body, names = acme_report(acme_line(1)), [f"rep_{number}" for number in range(5)]
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
+        if path.endswith(("reports", "statements")):
+            found = [{"id": name} for name in names if path.endswith("reports")]
+            content = json.dumps({"data": found}).encode()
+        else:
+            content = body + path.encode() if path.endswith(("_3", "_4")) else b""
+        status = b"200 OK" if content else b"404 Not Found"
+        writer.write(b"HTTP/1.1 %s\r\nContent-Type: application/json\r\n" % status)
+        writer.write(b"Connection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(content), content))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        reports = {"simulator": Reports(formats={"acme_csv": read_acme}, recognise=lambda _head: "acme_csv")}
+        async with world_on(database_url, reports=reports, formats=FORMATS, pulls=pulls_from(url)) as world:
+            assert world.files.pull is not None
+            assert await world.files.pull.look() == 0, "after three in a row the PSP is left alone"
+            assert await world.files.pull.look() == 2
+            files = "SELECT name FROM report_files WHERE state = 'received' ORDER BY name"
+            assert [name for (name,) in await world.sql(files)] == ["rep_3.csv", "rep_4.csv"]

@@ -151,6 +151,27 @@ async def test_a_file_that_became_a_link_since_it_was_seen_is_not_read(tmp_path:
         await anext(pieces_of(tmp_path / "pipe.csv"))
 
 
+async def test_a_file_that_cannot_be_read_or_moved_stands_in_nobody_s_way(folder: Folder):
+    folder.put("psp/acme/a.csv", acme_report(acme_line(1)))
+    folder.put("done/psp", b"a file where a folder should be")
+    folder.put("psp/acme/b.csv", b"what")
+    folder.put("bank/c.txt", b"what")
+    for _ in range(4):
+        await folder.look()
+        while await folder.world.files.load.next() is not None:
+            pass
+    assert [name for name in folder.found() if not name.endswith(".reason.txt")] == [
+        "done/psp",
+        "psp/acme/a.csv",
+        "refused/bank/c.txt",
+        "refused/psp/acme/b.csv",
+    ]
+    assert await folder.world.sql("SELECT name FROM report_files WHERE state = 'loaded'") == [("a.csv",)]
+    (folder.path / "done/psp").unlink()
+    await folder.settle()
+    assert "done/psp/acme/a.csv" in folder.found()
+
+
 async def test_a_folder_that_is_not_there_is_looked_at_again(folder: Folder):
     folder.path.rmdir()
     assert await folder.look() == 0

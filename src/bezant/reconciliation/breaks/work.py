@@ -57,7 +57,7 @@ class Work:
 
     async def show(self, break_id: str) -> BreakDetail:
         """A break with its comments, with what it is about and with what could explain it. Raises NotFound."""
-        async with self._database.connection() as connection:
+        async with self._database.snapshot() as connection:
             return await self.shown(connection, break_id)
 
     async def shown(self, connection: Connection, break_id: str) -> BreakDetail:

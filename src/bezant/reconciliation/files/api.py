@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from bezant.base import ids
 from bezant.reconciliation.files.bank_accounts import AddBankAccount, BankAccounts, BankAccountView, CloseBankAccount
+from bezant.reconciliation.files.read_again import ReadAgain, ReadFileAgain
 from bezant.reconciliation.files.receive import Receive
 from bezant.reconciliation.files.records import (
     FileFilter,
@@ -48,9 +49,16 @@ class FilesApi:
     """The calls, with what they need."""
 
     def __init__(
-        self, receive: Receive, senders: Senders, records: Records, bank_accounts: BankAccounts, size_max: int
+        self,
+        receive: Receive,
+        read_again: ReadAgain,
+        senders: Senders,
+        records: Records,
+        bank_accounts: BankAccounts,
+        size_max: int,
     ) -> None:
         self._receive = receive
+        self._read_again = read_again
         self._senders = senders
         self._records = records
         self._bank_accounts = bank_accounts
@@ -72,6 +80,10 @@ class FilesApi:
             Route(
                 "GET", at + "/{file_id}", self.show_file, scope=READ, operator=True,
                 responses={200: ReportFileView},
+            ),
+            Route(
+                "POST", at + "/{file_id}/read_again", self.read_file_again, scope=WRITE, operator=True,
+                request=ReadFileAgain, responses={201: ReportFileView}, errors={409: ("invalid_state",)},
             ),
             Route(
                 "GET", "/reconciliation/quarantined_lines", self.list_quarantined_lines, scope=READ, operator=True,
@@ -116,6 +128,16 @@ class FilesApi:
     async def show_file(self, call: Call) -> Reply:
         """Show a report or a statement: where it stands, what it brought, why it was refused."""
         return json_reply(200, await self._records.file(call.path_params["file_id"]))
+
+    async def read_file_again(self, call: Call) -> Reply:
+        """Have a file read again that was refused, or lines of which are in quarantine.
+
+        For one that can be read now: its reader was mended, or its account is known. That is a file of its own over the
+        same content: what was loaded before is only `repeated`, and stays if this one is refused.
+        """
+        wanted = call.read(ReadFileAgain)
+        file = await self._read_again(call.path_params["file_id"], wanted, _caller(call))
+        return json_reply(201, view(file))
 
     async def list_quarantined_lines(self, call: Call) -> Reply:
         """List the lines that were not loaded, each with its reason."""

@@ -221,7 +221,7 @@ class _OneLoad:
                 if not await store.hold(connection, self._file.id, self._owner, self._lease):
                     raise LeaseLost
                 self._held_at_s = time.monotonic()
-            return await store.part(connection, self._file.id, number)
+            return await store.part(connection, self._file.content_id, number)
 
     async def _head(self) -> bytes:
         packed = await self._part(0)

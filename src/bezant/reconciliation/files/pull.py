@@ -1,5 +1,7 @@
 """Asks PSPs for reports that they have ready, and receives those that are new."""
 
+from typing import Final
+
 from bezant.base.db import Database
 from bezant.base.errors import ApiError, WaitAndRepeat
 from bezant.base.log import logger
@@ -10,11 +12,17 @@ from bezant.reconciliation.files import store
 from bezant.reconciliation.files.receive import Receive
 from bezant.reconciliation.files.senders import Senders
 
+SILENCES_MAX: Final = 3
+"""So many files in a row that do not come: the PSP is not there."""
+
 _log = logger(__name__)
 
 
 class Pull:
-    """Looks again and again. What was brought once is not asked for again, whatever became of it."""
+    """Looks again and again. What was brought once is not asked for again, whatever became of it.
+
+    A file that does not come stands in nobody's way: the next time it is the last that is asked for.
+    """
 
     def __init__(self, database: Database, pulls: Pulls, senders: Senders, receive: Receive) -> None:
         self._database = database
@@ -22,6 +30,7 @@ class Pull:
         self._senders = senders
         self._receive = receive
         self._refused: set[tuple[str, str]] = set()
+        self._late: set[tuple[str, str]] = set()
 
     async def look(self) -> int:
         """Receive what is new at each PSP; how many files that were. A PSP that is silent is asked the next time."""
@@ -38,10 +47,20 @@ class Pull:
         by = f"pulled:{psp}"
         async with self._database.connection() as connection:
             known = await store.known_names(connection, [each.name for each in offered], by)
-        received = 0
-        for each in offered:
-            if each.name not in known:
+        wanted = [each for each in offered if each.name not in known]
+        received = silences = 0
+        for each in sorted(wanted, key=lambda each: (psp, each.name) in self._late):
+            try:
                 received += await self._bring(psp, each, by)
+            except (PspSilence, WaitAndRepeat) as silence:
+                self._late.add((psp, each.name))
+                silences += 1
+                _log.warning("report_not_pulled", psp=psp, name=each.name, reason=str(silence))
+                if silences == SILENCES_MAX:
+                    break
+            else:
+                self._late.discard((psp, each.name))
+                silences = 0
         return received
 
     async def _bring(self, psp: str, offered: Offered, by: str) -> bool:

@@ -30,7 +30,7 @@ class ReportFileView(msgspec.Struct, frozen=True, kw_only=True):
     """A report of a PSP or a bank statement.
 
     `lines`: those that it brought. `repeated`: those that other files had brought before. `quarantined`: those that
-    could not be read, or contradict others.
+    could not be read, or contradict others. `content_of`: the file whose content this is, read once more.
     """
 
     file_id: str
@@ -50,6 +50,7 @@ class ReportFileView(msgspec.Struct, frozen=True, kw_only=True):
     uploaded_by: str
     created_at: datetime
     loaded_at: datetime | None
+    content_of: str | None
 
 
 class QuarantinedLineView(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,11 +128,11 @@ class Records:
 
     async def content(self, file_id: UUID) -> AsyncIterator[bytes]:
         """The file as it came, piece by piece. Raises NotFound."""
-        await self.kept(file_id)
+        content_id = (await self.kept(file_id)).content_id
         number = 0
         while True:
             async with self._database.connection() as connection:
-                packed = await store.part(connection, file_id, number)
+                packed = await store.part(connection, content_id, number)
             if packed is None:
                 return
             yield await asyncio.to_thread(zlib.decompress, packed)
@@ -159,6 +160,7 @@ def view(file: ReportFile) -> ReportFileView:
         uploaded_by=file.uploaded_by,
         created_at=file.created_at,
         loaded_at=file.loaded_at,
+        content_of=None if file.content_of is None else ids.show(ids.REPORT_FILE, file.content_of),
     )
 
 

@@ -32,12 +32,12 @@ class Senders:
         if source == "bank":
             if psp is not None or psp_account is not None:
                 raise InvalidRequest("invalid_request", "A bank statement is of no PSP.", param="/psp")
-            _known("format of bank statements", format_, self._formats, "/format")
+            self.refuse_unknown_format(source, psp, format_)
             return NewFile(source=source, psp=None, psp_account_id=None, format=format_, name=checked_name(name), by=by)
         if psp is None:
             raise InvalidRequest("invalid_request", "Say which PSP the report is of.", param="/psp")
         _known("PSP whose reports can be read", psp, self._reports, "/psp")
-        _known(f"format of reports of {psp}", format_, self._reports[psp].formats, "/format")
+        self.refuse_unknown_format(source, psp, format_)
         account_id = None
         if psp_account is not None:
             async with self._database.connection() as connection:
@@ -49,6 +49,14 @@ class Senders:
         return NewFile(
             source=source, psp=psp, psp_account_id=account_id, format=format_, name=checked_name(name), by=by
         )
+
+    def refuse_unknown_format(self, source: Source, psp: str | None, format_: str | None) -> None:
+        """Raises InvalidRequest for a format in which nothing comes from there."""
+        if source == "bank":
+            _known("format of bank statements", format_, self._formats, "/format")
+        else:
+            reports = self._reports.get(psp or "")
+            _known(f"format of reports of {psp}", format_, () if reports is None else reports.formats, "/format")
 
 
 def _known(what: str, name: str | None, known: Collection[str], param: str) -> None:

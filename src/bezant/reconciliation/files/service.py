@@ -16,6 +16,7 @@ from bezant.reconciliation.files.bank_accounts import BankAccounts
 from bezant.reconciliation.files.jobs import files_jobs
 from bezant.reconciliation.files.load import BATCH_LINES, LEASE, Load
 from bezant.reconciliation.files.pull import Pull
+from bezant.reconciliation.files.read_again import ReadAgain
 from bezant.reconciliation.files.receive import Receive
 from bezant.reconciliation.files.records import Records
 from bezant.reconciliation.files.senders import Senders
@@ -57,7 +58,8 @@ class ReportFiles:
         self.pull = None if pulls is None else Pull(database, pulls, self.senders, self.receive)
         self._loaded = loaded
         self._pull_every_s = pull_every_s
-        self._api = FilesApi(self.receive, self.senders, self.records, self.bank_accounts, size_max)
+        self.read_again = ReadAgain(database, self.records, self.senders, self._wake.set)
+        self._api = FilesApi(self.receive, self.read_again, self.senders, self.records, self.bank_accounts, size_max)
 
     def routes(self) -> tuple[Route, ...]:
         """What is served."""

@@ -78,6 +78,13 @@ class ReportFile(msgspec.Struct, frozen=True, array_like=True):
     uploaded_by: str
     created_at: datetime
     loaded_at: datetime | None
+    content_of: UUID | None
+    """The file whose content this reads once more."""
+
+    @property
+    def content_id(self) -> UUID:
+        """Where its bytes are kept."""
+        return self.content_of or self.id
 
     @property
     def is_final(self) -> bool:

@@ -10,7 +10,7 @@ from bezant.reconciliation.files.states import NewFile, Quarantined, ReportFile
 _FILE = """
 SELECT f.id, f.source, f.psp, f.psp_account_id, a.name, f.format, f.name, f.sha256, f.size_bytes, f.state, f.refusal,
     f.refused_line, f.refused_field, f.lines, f.repeated, f.quarantined, f.summary, f.uploaded_by, f.created_at,
-    f.loaded_at
+    f.loaded_at, f.content_of
 FROM report_files AS f LEFT JOIN psp_accounts AS a ON a.id = f.psp_account_id
 """
 
@@ -29,7 +29,7 @@ WITH held AS (
 INSERT INTO report_file_parts (file_id, part, body) SELECT held.id, $3::integer, $4::bytea FROM held
 RETURNING part
 """
-_SAME = "SELECT id FROM report_files WHERE sha256 = $1 AND state <> 'refused'"
+_SAME = "SELECT id FROM report_files WHERE sha256 = $1 AND state <> 'refused' ORDER BY id LIMIT 1"
 _RECEIVED = """
 UPDATE report_files
 SET state = 'received', sha256 = $3, size_bytes = $4, lease_owner = null, lease_until = null
@@ -41,6 +41,14 @@ _LOCK_MINE = "SELECT id FROM report_files WHERE id = $1 AND lease_owner = $2 AND
 _LOCK_ABANDONED = """
 SELECT id FROM report_files WHERE state = 'receiving' AND lease_until < clock_timestamp()
 ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+
+_READ_AGAIN = """
+INSERT INTO report_files (id, source, psp, psp_account_id, format, name, sha256, size_bytes, state, uploaded_by,
+    content_of, created_at)
+SELECT $2, f.source, f.psp, f.psp_account_id, coalesce($3, f.format), f.name, f.sha256, f.size_bytes, 'received', $4,
+    coalesce(f.content_of, f.id), now()
+FROM report_files AS f WHERE f.id = $1
 """
 
 # Loading
@@ -182,7 +190,10 @@ _ONE_FILE = _FILE + "WHERE f.id = $1"
 _QUARANTINED = """
 SELECT q.file_id, f.name, q.line, q.reason, q.field, q.content
 FROM quarantined_lines AS q INNER JOIN report_files AS f ON f.id = q.file_id
-WHERE (f.state = 'loaded' OR q.file_id = $1) AND ($1::uuid IS NULL OR q.file_id = $1)
+WHERE (q.file_id = $1 OR ($1::uuid IS NULL AND f.state = 'loaded' AND NOT EXISTS (
+    SELECT 1 FROM report_files AS n
+    WHERE n.content_of = coalesce(f.content_of, f.id) AND n.id > f.id AND n.state = 'loaded'
+)))
     AND ($2::uuid IS NULL OR (q.file_id, -q.line) < ($2, -$3::integer))
 ORDER BY q.file_id DESC, q.line LIMIT $4
 """
@@ -223,6 +234,11 @@ async def received(transaction: Transaction, file_id: UUID, owner: UUID, sha256:
     return await transaction.connection.fetchval(_RECEIVED, file_id, owner, sha256, size_bytes) is not None
 
 
+async def read_again(transaction: Transaction, file_id: UUID, again_id: UUID, format_: str | None, by: str) -> None:
+    """A file of the same content, to be loaded. Raises DataRefused where there is one that waits to be."""
+    await transaction.connection.execute(_READ_AGAIN, file_id, again_id, format_, by)
+
+
 async def discard(transaction: Transaction, file_id: UUID, owner: UUID) -> None:
     """Forget what came of a file that is not wanted."""
     if await transaction.connection.fetchval(_LOCK_MINE, file_id, owner):
@@ -256,7 +272,7 @@ async def hold(connection: Connection, file_id: UUID, owner: UUID, lease: timede
 
 
 async def part(connection: Connection, file_id: UUID, number: int) -> bytes | None:
-    """A piece of a file, as it is kept; None behind the last one."""
+    """A piece of a file's content, as it is kept; None behind the last one."""
     return await connection.fetchval(_PART, file_id, number)
 
 
@@ -358,7 +374,8 @@ async def files(
 async def quarantined(
     connection: Connection, file_id: UUID | None, after: tuple[UUID, int] | None, limit: int
 ) -> Sequence[Row]:
-    """(file, its name, line, reason, field, content) of one file, or of all that are loaded, newest file first."""
+    """(file, its name, line, reason, field, content) of one file, or of the last readings that are loaded, newest file
+    first."""
     after_file, after_line = after or (None, None)
     return await connection.fetch(_QUARANTINED, file_id, after_file, after_line, limit)
 

@@ -56,22 +56,39 @@ class Watch:
         self._receive = receive
         self._records = records
         self._seen: dict[Path, Look] = {}
+        self._left: dict[Path, Look] = {}
+        self._is_missed = False
         self._taken: dict[Path, tuple[Look, UUID]] = {}
 
     async def look(self) -> int:
         """Take what has stopped growing, and move what has come to an end; how many were taken or moved."""
         seen: dict[Path, Look] = {}
         done = 0
+        is_missed = not await asyncio.to_thread(self._folder.is_dir)
+        if is_missed and not self._is_missed:
+            _log.warning("reports_folder_missing", folder=str(self._folder))
+        self._is_missed = is_missed
         for place in await asyncio.to_thread(lambda: list(_places(self._folder))):
             look = _look(place.path)
             if look is None:
                 continue
             seen[place.path] = look
             if self._seen.get(place.path) == look:
-                done += await self._handle(place, look)
+                done += await self._tried(place, look)
         self._seen = seen
+        self._left = {path: left for path, left in self._left.items() if path in seen}
         self._taken = {path: taken for path, taken in self._taken.items() if path in seen}
         return done
+
+    async def _tried(self, place: Place, look: Look) -> bool:
+        """Handle a file. One that cannot be read, sent or moved is tried again, and stands in nobody's way."""
+        try:
+            return await self._handle(place, look)
+        except (OSError, ApiError) as error:
+            if self._left.get(place.path) != look:
+                self._left[place.path] = look
+                _log.warning("report_file_left_in_folder", path=str(place.path), reason=str(error))
+            return False
 
     async def _handle(self, place: Place, look: Look) -> bool:
         """Take a file, or see what has become of it since; whether anything was done."""
@@ -103,9 +120,6 @@ class Watch:
             raise
         except ApiError as refused:
             await asyncio.to_thread(self._move, place.path, _REFUSED, refused.detail)
-        except OSError as error:
-            _log.warning("report_file_not_readable", path=str(place.path), reason=str(error))
-            return False
         else:
             self._taken[place.path] = (look, file.id)
         return True

@@ -97,7 +97,7 @@ class Overview:
 
     async def status(self) -> ReconciliationStatus:
         """What is not explained yet."""
-        async with self._database.connection() as connection:
+        async with self._database.snapshot() as connection:
             return ReconciliationStatus(
                 operations=[_on_its_way(row) for row in await store.operations(connection)],
                 lines=[_on_its_way(row) for row in await store.lines(connection)],
