@@ -74,6 +74,10 @@ class Book:
         claimed = {p for n in range(len(self.deposits)) if not self.their_done[n] for p in self.open_hits(n)}
         return [n for n in range(len(self.payouts)) if not self.done[n] and n not in claimed]
 
+    def may_be_late(self, payout: int, deposit: int) -> bool:
+        """Whether a deposit is booked within the widest window."""
+        return self.in_window(payout, deposit, self.terms.deposit_late_days_after)
+
     def in_window(self, payout: int, deposit: int, after: int | None = None) -> bool:
         """Whether a deposit is booked when a payout may arrive."""
         days = (self.deposits[deposit].booked_on - self.paid_on[payout]).days

@@ -59,7 +59,14 @@ def _pool(book: Book, anchor: int, money: tuple[str, int], payouts: Calendar, de
         first[0] - timedelta(days=terms.deposit_days_after), first[0] + timedelta(days=terms.deposit_days_before)
     )
     ours = {n: book.payouts[n].amount_minor for n in window}
-    return Pool(anchor, ours, theirs, {n: book.open_hits(n).intersection(ours) for n in theirs})
+    return Pool(
+        anchor,
+        ours,
+        theirs,
+        {n: book.open_hits(n).intersection(ours) for n in theirs},
+        {n: book.paid_on[n] for n in ours},
+        {n: book.deposits[n].booked_on for n in theirs},
+    )
 
 
 def _may_go_together(book: Book, one: int, other: int) -> bool:

@@ -1,16 +1,14 @@
-"""What could explain deposits one by one: by names, by names that are alike, by amount and date, by amount alone."""
+"""What could explain deposits by names, and by names that are alike."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from datetime import timedelta
 from typing import Final
 
-from bezant.reconciliation.matching.book import Book, calendars_of_payouts
+from bezant.reconciliation.matching.book import Book
 from bezant.reconciliation.matching.choose import Option
 from bezant.reconciliation.matching.groups import balanced
 from bezant.reconciliation.matching.known import exchange_slack
 from bezant.reconciliation.matching.names import folded, likeness, one_slip_away, slips_max
-from bezant.reconciliation.matching.sums import says_something
 from bezant.reconciliation.matching.texts import raw_words, rejoined
 
 EACH_MORE: Final = 100
@@ -18,7 +16,6 @@ ELSEWHERE: Final = 40
 EACH_SLIP: Final = 30
 CROWDED: Final = 50
 NO_NAME: Final = 200
-UNUSUAL: Final = 10
 RANKS: Final = 9
 
 
@@ -104,13 +101,13 @@ def _ranks(book: Book, amounts: dict[int, int]) -> dict[int, int]:
 def alike_options(book: Book, tied: Collection[int]) -> list[Option]:
     """Pairs of equal amounts whose names are alike, where that means something."""
     waiting = [n for n in range(len(book.deposits)) if not (book.their_done[n] or n in tied or book.open_hits(n))]
-    buckets = _by_amount(book, range(len(book.payouts)))
+    buckets = by_amount(book, range(len(book.payouts)))
     found: list[tuple[int, int, int, str]] = []
     for n in waiting:
         words = [*raw_words(book.deposits[n]), *rejoined(book.deposits[n])]
         for amount in book.amounts_of(n):
             for payout in buckets.get(amount, ()):
-                if not book.done[payout] and book.in_window(payout, n, book.terms.deposit_late_days_after):
+                if not book.done[payout] and book.may_be_late(payout, n):
                     alike = [
                         (found_slips, word) for word in words if (found_slips := _slips(book, payout, word)) is not None
                     ]
@@ -122,7 +119,7 @@ def alike_options(book: Book, tied: Collection[int]) -> list[Option]:
         cost = EACH_SLIP * slips
         if near.get(folded(word), set()).difference(folded(name) for name in book.payouts[payout].names):
             rivals = (p for amount in book.amounts_of(n) for p in buckets.get(amount, ()) if p != payout)
-            if slips > 1 or any(book.in_window(p, n, book.terms.deposit_late_days_after) for p in rivals):
+            if slips > 1 or any(book.may_be_late(p, n) for p in rivals):
                 continue
             cost += CROWDED
         options.append(Option((payout,), (n,), cost, "alike name"))
@@ -137,42 +134,9 @@ def _slips(book: Book, payout: int, word: str) -> int | None:
     return min(alike) if alike else None
 
 
-def _by_amount(book: Book, payouts: Iterable[int]) -> dict[tuple[str, int], list[int]]:
+def by_amount(book: Book, payouts: Iterable[int]) -> dict[tuple[str, int], list[int]]:
+    """`payouts` by currency and amount."""
     found: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
     for payout in payouts:
         found[book.payouts[payout].currency, book.payouts[payout].amount_minor].append(payout)
     return found
-
-
-def dated_options(book: Book) -> list[Option]:
-    """Pairs by amount and date, of deposits without a name and payouts that nothing names."""
-    buckets = _by_amount(book, book.unclaimed())
-    return [
-        Option((payout,), (n,), NO_NAME + UNUSUAL * (not book.is_usual(payout, n)), "amount and date")
-        for n in book.nameless()
-        for amount in book.amounts_of(n)
-        for payout in buckets.get(amount, ())
-        if book.in_window(payout, n)
-    ]
-
-
-def late_options(book: Book) -> list[Option]:
-    """Pairs by amount alone, after the window, where chance would hardly make one."""
-    waiting = book.unclaimed()
-    buckets = _by_amount(book, waiting)
-    calendars = calendars_of_payouts(book, waiting)
-    late_days = book.terms.deposit_late_days_after
-    options: list[Option] = []
-    for n in book.nameless():
-        for currency, amount in book.amounts_of(n):
-            found = [p for p in buckets.get((currency, amount), ()) if book.in_window(p, n, late_days)]
-            if not found:
-                continue
-            booked_on = book.deposits[n].booked_on
-            near = calendars[currency].between(
-                booked_on - timedelta(days=late_days), booked_on + timedelta(days=book.terms.deposit_days_before)
-            )
-            tried = sum(book.payouts[p].amount_minor * amount > 0 for p in near)
-            if says_something(tried, amount):
-                options += [Option((payout,), (n,), NO_NAME, "amount, late") for payout in found]
-    return options

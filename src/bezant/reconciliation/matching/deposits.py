@@ -4,11 +4,12 @@ Rules are taken in order, and what one has explained is out of reach of the next
 
 1. Deposits that name payouts, in their references or their text: pairs and groups whose sums are equal.
 2. Names that are alike but for slips of a pen, with equal amounts.
-3. Amount and date alone, for deposits that name no payout and none that we do not know.
+3. Amount and date, for deposits that name no payout and none that we do not know, on the banking days that a transfer
+   usually takes; first where no other payout of that amount is overdue (`deposit_dates`).
 4. Groups by amount and date: several payouts in one deposit, one in several, several in several. Where a deposit names
    one of its payouts the group holds that one; deposits that name none are of the same words. Sums that chance might
    have made are not looked at (`sums`).
-5. Amount alone, for deposits without a name that come after the window; again where chance would hardly make one.
+5. Amount alone, weeks later, where no other payout has that amount and chance would hardly make it.
 
 Within a rule the most matches are taken, and of those sets the one that costs least, exactly, within each set of
 records that could explain each other (`choose`). What remains equal is reported as ambiguous. A deposit in another
@@ -21,7 +22,7 @@ currency than the payout is read by what the bank says that it was before; a pay
 | a name that is alike: each slip | 30 |
 | ... and other known names lie as close, where that is allowed at all | 50 |
 | a deposit names none | 200 |
-| ... and is not booked within the usual banking days | 10 |
+| ... and is late | 1,000 |
 | each record of a group beyond two | 100 |
 | an exchanged amount within tolerance but not equal | 2 |
 | each deposit before it that says the same, by (`booked_on`, `id`) | 1, at most 9 |
@@ -30,8 +31,9 @@ currency than the payout is read by what the bank says that it was before; a pay
 from collections.abc import Iterable, Iterator, Sequence
 
 from bezant.reconciliation.matching.book import Book
+from bezant.reconciliation.matching.deposit_dates import DOUBTFUL, dated_options
 from bezant.reconciliation.matching.deposit_groups import group_options
-from bezant.reconciliation.matching.deposit_options import alike_options, dated_options, late_options, named_options
+from bezant.reconciliation.matching.deposit_options import alike_options, named_options
 from bezant.reconciliation.matching.model import (
     BreakKind,
     Deposit,
@@ -59,9 +61,13 @@ def match_deposits(
     taking = Taking(known, deposits, book.done, book.their_done, terms)
     taking.take(named_options(book))
     taking.take(alike_options(book, taking.their_tied))
-    taking.take(dated_options(book), report=False)
-    taking.take([*dated_options(book), *group_options(book, taking.tied, taking.their_tied)])
-    taking.take(late_options(book))
+    for _ in range(2):  # what the first time explains may leave others overdue
+        taking.take(dated_options(book).uncontested(), report=False, leave=DOUBTFUL)
+    dated = dated_options(book)
+    groups = group_options(book, taking.tied, taking.their_tied)
+    taking.take([*dated.usual, *dated.doubtful, *groups], leave=DOUBTFUL)
+    taking.take(dated_options(book).late)
+    taking.doubt(dated_options(book).doubtful)
     return ExplainedDeposits(
         matches=[
             DepositMatch(tuple(known[n] for n in t.ours), tuple(deposits[n] for n in t.theirs), t.rule, t.cost)

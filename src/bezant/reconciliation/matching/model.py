@@ -105,8 +105,11 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     skew: timedelta = timedelta(days=3)
     deposit_days_before: int = 1
     deposit_days_after: int = 7
-    deposit_usual_days: int = 3
-    """Banking days within which a deposit is booked where nothing is out of the ordinary."""
+    deposit_usual_days: int = 2
+    """Banking days within which a deposit is booked where nothing is out of the ordinary.
+
+    `deposit_days_before`, `deposit_days_after`: the window of groups.
+    """
     deposit_late_days_after: int = 30
     """The window of a deposit whose name is off by a slip, or whose amount chance would hardly make."""
     deposit_skew: timedelta = timedelta(days=7)

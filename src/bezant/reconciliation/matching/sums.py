@@ -1,11 +1,13 @@
 """Which payouts and deposits that do not name each other add up: bounded groups around each deposit.
 
-A sum says something only where chance would hardly make it: the more groups are tried and the fewer values sums can
-take, the less. Groups that chance would make more often than once in `CHANCES` are not looked at.
+A sum says something only where chance would hardly make it: the more groups could have been found instead, no larger
+and no further apart in time, and the fewer values sums can take, the less. Groups that chance would make more often
+than once in `CHANCES` are not looked at.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from itertools import combinations
 from math import comb, gcd
 from typing import Final, NamedTuple
@@ -34,6 +36,8 @@ class Pool(NamedTuple):
     theirs: dict[int, int]
     named: dict[int, frozenset[int]]
     """By deposit, which of ours it names."""
+    paid_on: dict[int, date]
+    booked_on: dict[int, date]
 
 
 def groups_of(pool: Pool, size_max: int, work_max: int, allowed: Callable[[Sum], bool]) -> Iterator[Sum]:
@@ -70,15 +74,24 @@ def _sizes(count: int, size_max: int, work_max: int) -> int:
 
 
 def _tried(pool: Pool, found: Sum) -> int:
-    """How many groups there are of no more records, those given that names lead to."""
+    """How many groups could have been found instead, those records given that names lead to."""
+    since = min(pool.paid_on[n] for n in found.ours)
+    until = max(pool.booked_on[n] for n in found.theirs)
     named = frozenset[int]().union(*pool.named.values())
     given = named.intersection(found.ours)
     naming = [n for n in found.theirs if pool.named.get(n)]
-    free = len(pool.ours) - len(named)
+    free = _free(pool, {n for n in pool.ours if pool.paid_on[n] >= since} - named, found)
     mine = sum(comb(free, size) for size in range(0 if given else 1, len(found.ours) - len(given) + 1))
-    others = sum(not pool.named.get(n) for n in pool.theirs)
+    others = sum(pool.booked_on[n] <= until and not pool.named.get(n) for n in pool.theirs)
     more = len(found.theirs) - max(1, len(naming))
     return mine * sum(comb(others, size) for size in range(more + 1))
+
+
+def _free(pool: Pool, ours: set[int], found: Sum) -> int:
+    """How many of ours may be in a group of that sum: those beyond it only as far as others take it back."""
+    total = sum(pool.theirs[n] for n in found.theirs)
+    back = sum(abs(pool.ours[n]) for n in pool.ours if pool.ours[n] * total < 0)
+    return sum(pool.ours[n] * total < 0 or abs(pool.ours[n]) <= abs(total) + back for n in ours)
 
 
 def _sums(amounts: dict[int, int], size_max: int, highest: int) -> dict[int, list[tuple[int, ...]]]:

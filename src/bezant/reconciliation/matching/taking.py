@@ -51,8 +51,11 @@ class Taking:
         self.tied: set[int] = set()
         self.their_tied: set[int] = set()
 
-    def take(self, options: Iterable[Option], *, report: bool = True) -> None:
-        """The best of those `options` that touch nothing taken or tied. What ties stays open without `report`."""
+    def take(self, options: Iterable[Option], *, report: bool = True, leave: str = "") -> None:
+        """The best of those `options` that touch nothing taken or tied. What ties stays open without `report`.
+
+        Options of the rule `leave` are weighed with the others, and not taken.
+        """
         free = [option for option in options if self._is_free(option)]
         # Places in the order of ids, so that nothing depends on the order in which records are given.
         ours = sorted({n for o in free for n in o.ours}, key=lambda n: self._ours[n].id)
@@ -60,7 +63,8 @@ class Taking:
         placed = _moved(free, _places(ours), _places(theirs))
         chosen = choose(placed, items_max=self._terms.component_max, budget=self._terms.budget)
         for option in _moved(chosen.taken, ours, theirs):
-            self._keep(option)
+            if option.rule != leave:
+                self._keep(option)
         for cluster in chosen.tied if report else ():
             self._report(_moved(cluster, ours, theirs), EQUALLY_GOOD)
         for cluster in chosen.beyond if report else ():
