@@ -156,8 +156,11 @@ class Caller:
             body["payment_method"] = "pm_card_visa"
         if body.get("psp"):
             body["psp"] = "simulator"
+        if "order_id" in body:
+            body.setdefault("payment_method", "pm_card_visa")
         if body.get("amount"):
-            body["amount"]["currency"] = "USD"
+            # The document's words know no whole number that is not also 2449.0; money is never written so.
+            body["amount"].update(currency="USD", value=int(body["amount"]["value"]))
 
     def send(self, case: Case) -> Any:
         response = case.call(base_url=self.url, headers=self.headers, timeout=30)

@@ -64,6 +64,8 @@ async def that_count(world: World, parts: list[Any]) -> list[Any]:
 
 async def test_statements_are_loaded_as_they_are_read_or_refused_and_leave_nothing(world: World):
     paths = bank_files()
+    if not paths:
+        pytest.skip(f"files of banks are not there: {DATA} (set BEZANT_TEST_DATA)")
     assert len(paths) > 50
     loaded = 0
     for number, path in enumerate(paths):

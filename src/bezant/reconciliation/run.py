@@ -133,36 +133,42 @@ class Run:
                 reach("settle.after_commit", ("share",))
 
     async def _by_name(self, progress: Progress) -> tuple[int, int]:
-        """Explain lines by what they name: read and decide the next ones while those before are being written."""
+        """Explain lines by what they name: read the next ones while these are decided and those before are written."""
         looked_at = explained = 0
-        after = _BEGINNING
         writers = _Writers(WRITERS)
+        claimed = frozenset[UUID]()
+        page = asyncio.create_task(self._page(_BEGINNING))
         try:
             while True:
-                async with self._database.connection() as connection:
-                    lines = await store.open_lines(connection, after, CHUNK)
-                    named = [line for line in lines if line.kind not in _BY_THEMSELVES and not line.undone]
-                    found = await candidates.named(connection, named)
+                lines, named, found = await page
                 if not lines:
                     return looked_at, explained
-                claimed = writers.claimed
+                # The next page is read before what is being written, and this page, is seen to be explained.
+                written = writers.claimed
+                page = asyncio.create_task(self._page(lines[-1].id))
                 matched = self._exactly(
                     [each for each in found if each.id not in claimed and not self._is_rehearsed(each.id)], named
                 )
-                after = lines[-1].id
+                taken = frozenset(operation.id for match in matched for operation in match.operations)
+                claimed = written | taken
                 self._payouts_seen.update(
                     line.payout_id for line in lines if line.is_deposited and line.payout_id is not None
                 )
                 looked_at += len(lines)
                 explained += sum(len(match.lines) for match in matched)
                 by_themselves = [line for line in lines if line.kind in _BY_THEMSELVES]
-                await writers.begin(
-                    self._write(matched, by_themselves),
-                    frozenset(operation.id for match in matched for operation in match.operations),
-                )
+                await writers.begin(self._write(matched, by_themselves), taken)
                 progress("explaining lines", looked_at)
         finally:
+            await asyncio.gather(page, return_exceptions=True)
             await writers.end()
+
+    async def _page(self, after: UUID) -> tuple[list[PspLine], list[PspLine], list[Operation]]:
+        """The next open lines, those of them that may name something, and what is in transit of what they name."""
+        async with self._database.connection() as connection:
+            lines = await store.open_lines(connection, after, CHUNK)
+            named = [line for line in lines if line.kind not in _BY_THEMSELVES and not line.undone]
+            return lines, named, await candidates.named(connection, named)
 
     def _exactly(self, operations: Sequence[Operation], lines: Sequence[PspLine]) -> list[Matched]:
         exact = match_exactly([adapt.operation(each) for each in operations], [adapt.line(each) for each in lines])

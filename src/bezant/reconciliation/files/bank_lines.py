@@ -49,6 +49,15 @@ class Statement(msgspec.Struct):
     """By a digest of what an entry says: how many of them there were so far."""
 
 
+class Batch(msgspec.Struct, frozen=True):
+    """Entries as they are written, and what could not be read or kept."""
+
+    entries: Sequence[StatementEntry]
+    line_ids: Sequence[UUID]
+    columns: list[Sequence[object]]
+    bad: Sequence[Quarantined]
+
+
 class BankLines:
     """Writes the lines of one file. `accounts`: ours, by how the bank names them."""
 
@@ -62,13 +71,13 @@ class BankLines:
         self._statements = 0
         self._not_counted = 0
 
-    async def write(self, transaction: Transaction, batch: Sequence[Part]) -> None:
-        """Write what is new of a batch, and put aside what cannot be. Raises FileRefused."""
+    def prepare(self, found: Sequence[Part]) -> Batch:
+        """All of a batch that needs no database. Raises FileRefused."""
         bad: list[Quarantined] = []
         line_ids: list[UUID] = []
         account_ids: list[UUID] = []
         entries: list[StatementEntry] = []
-        for part in batch:
+        for part in found:
             if isinstance(part, StatementEntry):
                 statement = self._of(part.number)
                 if not statement.counts:
@@ -87,13 +96,17 @@ class BankLines:
                 self._begin(part)
             else:
                 self._end(part)
-        contradicting = await self._add(transaction, line_ids, account_ids, entries)
-        bad += contradicting
-        self.counts.add(len(entries), bad, len(contradicting))
+        return Batch(entries, line_ids, _columns(line_ids, account_ids, entries), bad)
+
+    async def write(self, transaction: Transaction, batch: Batch) -> None:
+        """Write what is new of a batch, and put aside what cannot be. Raises FileRefused."""
+        contradicting = await self._add(transaction, batch)
+        bad = [*batch.bad, *contradicting]
+        self.counts.add(len(batch.entries), bad, len(contradicting))
         if bad:
             await store.quarantine(transaction, self._file_id, bad)
 
-    async def write_late_payouts(self, transaction: Transaction, batch: Sequence[Part]) -> None:
+    async def write_late_payouts(self, transaction: Transaction, batch: Batch) -> None:
         """A bank's lines name no payouts that could come late."""
 
     async def finish(self, transaction: Transaction) -> None:
@@ -103,18 +116,17 @@ class BankLines:
         """What people are shown of it: the first statements with their balances, and how much does not count."""
         return {"statements": self._statements, "not_counted": self._not_counted, "first": self._shown}
 
-    async def _add(
-        self, transaction: Transaction, line_ids: list[UUID], account_ids: list[UUID], entries: list[StatementEntry]
-    ) -> list[Quarantined]:
+    async def _add(self, transaction: Transaction, batch: Batch) -> list[Quarantined]:
         """Write what is not there yet; what of the rest is there with other content."""
+        entries = batch.entries
         if not entries:
             return []
-        added = await store.add_bank_lines(transaction, self._file_id, _columns(line_ids, account_ids, entries))
+        added = await store.add_bank_lines(transaction, self._file_id, batch.columns)
         bad: list[Quarantined] = []
         if added == len(entries):
             return bad
         numbers = [entry.number for entry in entries]
-        for row in await store.bank_lines_there(transaction, self._file_id, line_ids, numbers):
+        for row in await store.bank_lines_there(transaction, self._file_id, batch.line_ids, numbers):
             at: int = row[0] - 1
             entry = entries[at]
             if (entry.currency, entry.amount_minor) == (row[4], row[5]):

@@ -1,12 +1,12 @@
 """Gives the bytes of a kept file to a reader on a thread, which pulls them while the event loop fetches them.
 
 Readers are ordinary generators. They run on a thread, so that the loop goes on meanwhile: it fetches the next piece for
-them, and writes the lines that they read before.
+them, and writes the lines that they read before. What can be made of lines without the database is made there too.
 """
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from itertools import islice
 from typing import Final, Generic, TypeVar
@@ -15,6 +15,7 @@ from bezant.base.db import DatabaseError
 from bezant.base.file_faults import FileRefused
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 HEAD_BYTES: Final = 4096
 
@@ -63,28 +64,36 @@ class Feed:
         return await self._fetch(number)
 
 
-class Batches(Generic[T]):
-    """What a reader finds, in batches; the next one is read while the one before is worked on."""
+class Batches(Generic[T, P]):
+    """What a reader finds, in batches; the next one is read and prepared while the one before is written."""
 
-    def __init__(self, reader: Callable[[Iterable[bytes]], Iterator[T]], feed: Feed, size: int) -> None:
+    def __init__(
+        self,
+        reader: Callable[[Iterable[bytes]], Iterator[T]],
+        feed: Feed,
+        size: int,
+        prepare: Callable[[Sequence[T]], P],
+    ) -> None:
         self._found = reader(feed)
         self._feed = feed
         self._size = size
-        self._next: asyncio.Task[list[T]] | None = None
+        self._prepare = prepare
+        self._next: asyncio.Task[P | None] | None = None
 
-    async def next(self) -> list[T]:
-        """The next batch; empty behind the last. Raises FileRefused, and ReaderFault for what else a reader raises."""
+    async def next(self) -> P | None:
+        """The next batch; None behind the last. Raises FileRefused, and ReaderFault for what else a reader raises."""
         current = self._next or self._begin()
         batch = await current
-        self._next = self._begin() if batch else None
+        self._next = None if batch is None else self._begin()
         return batch
 
-    def _begin(self) -> "asyncio.Task[list[T]]":
+    def _begin(self) -> "asyncio.Task[P | None]":
         return asyncio.create_task(asyncio.to_thread(self._read))
 
-    def _read(self) -> list[T]:
+    def _read(self) -> P | None:
         try:
-            return list(islice(self._found, self._size))
+            found = list(islice(self._found, self._size))
+            return self._prepare(found) if found else None
         except (FileRefused, LeaseLost, DatabaseError, CancelledError):
             raise
         except Exception as fault:  # whatever it is, the file cannot be read by it

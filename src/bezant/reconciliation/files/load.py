@@ -8,7 +8,7 @@ with the whole file takes all its lines back before the file is refused.
 import asyncio
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -41,11 +41,12 @@ _log = logger(__name__)
 
 
 class Lines(Protocol):
-    """Writes the lines of one file."""
+    """Writes the lines of one file. `prepare` is called on a thread, of one batch after the other."""
 
     counts: Counts
     late_payouts: int
 
+    def prepare(self, found: Sequence[Any]) -> Any: ...
     async def write(self, transaction: Transaction, batch: Any) -> None: ...
     async def write_late_payouts(self, transaction: Transaction, batch: Any) -> None: ...
     async def finish(self, transaction: Transaction) -> None: ...
@@ -123,9 +124,9 @@ class _OneLoad:
         try:
             self._format, reader = chosen_format(self._file, await self._head(), reports, formats)
             lines = self._lines = await self._make_lines()
-            await self._each_batch(reader, lines.write, "load.before_batch_commit", "load.after_batch_commit")
+            await self._each_batch(reader, lines, lines.write, "load.before_batch_commit", "load.after_batch_commit")
             if lines.late_payouts:
-                await self._each_batch(reader, lines.write_late_payouts)
+                await self._each_batch(reader, lines, lines.write_late_payouts)
             await self._loaded(lines)
         except FileRefused as refused:
             await self._refuse(refused)
@@ -148,12 +149,14 @@ class _OneLoad:
         accounts = {row[2]: BankAccount(row[0], row[1], row[3], row[5] is not None, row[6] == "final") for row in rows}
         return BankLines(file.id, accounts)
 
-    async def _each_batch(self, reader: Any, write: Any, before_commit: str = "", after_commit: str = "") -> None:
+    async def _each_batch(
+        self, reader: Any, lines: Lines, write: Any, before_commit: str = "", after_commit: str = ""
+    ) -> None:
         """Read the whole file, and write each batch in a transaction of its own."""
         feed = Feed(self._part)
-        batches: Batches[Any] = Batches(reader, feed, self._batch_lines)
+        batches: Batches[Any, Any] = Batches(reader, feed, self._batch_lines, lines.prepare)
         try:
-            while batch := await batches.next():
+            while (batch := await batches.next()) is not None:
                 async with self._database.transaction() as transaction:
                     await self._hold(transaction)
                     await write(transaction, batch)

@@ -34,6 +34,16 @@ class Payout(msgspec.Struct):
     paid_at: datetime | None = None
 
 
+class Batch(msgspec.Struct, frozen=True):
+    """Lines as they are written, and what could not be read or kept."""
+
+    lines: Sequence[ReportLine]
+    line_ids: list[UUID]
+    payout_ids: list[UUID | None]
+    columns: list[list[object]]
+    bad: Sequence[Quarantined]
+
+
 class PspLines:
     """Writes the lines of one file."""
 
@@ -47,27 +57,33 @@ class PspLines:
         self._sums: dict[str, list[int]] = {}
         self.late_payouts = 0
 
-    async def write(self, transaction: Transaction, batch: Sequence[ReportLine | BadLine]) -> None:
-        """Write what is new of a batch, and put aside what cannot be. Raises FileRefused."""
-        bad, lines = _sorted_out(batch)
+    def prepare(self, found: Sequence[ReportLine | BadLine]) -> Batch:
+        """All of a batch that needs no database. Raises FileRefused."""
+        bad, lines = _sorted_out(found)
         line_ids = [self._id(line) for line in lines]
         payout_ids = [self._payout(line) for line in lines]
-        added = await store.add_lines(
-            transaction, self._file_id, self._psp, self._account_id, _columns(line_ids, lines, payout_ids)
-        )
+        return Batch(lines, line_ids, payout_ids, _columns(line_ids, lines, payout_ids), bad)
+
+    async def write(self, transaction: Transaction, batch: Batch) -> None:
+        """Write what is new of a batch, and put aside what cannot be. Raises FileRefused."""
+        lines = batch.lines
+        added = await store.add_lines(transaction, self._file_id, self._psp, self._account_id, batch.columns)
         contradicting: list[Quarantined] = []
         if added < len(lines):
-            contradicting = await self._compare(transaction, line_ids, lines, payout_ids)
-            bad += contradicting
+            contradicting = await self._compare(transaction, batch)
+        bad = [*batch.bad, *contradicting]
         self._count(lines)
         self.counts.add(len(lines), bad, len(contradicting))
         if bad:
             await store.quarantine(transaction, self._file_id, bad)
 
-    async def write_late_payouts(self, transaction: Transaction, batch: Sequence[ReportLine | BadLine]) -> None:
+    async def write_late_payouts(self, transaction: Transaction, batch: Batch) -> None:
         """Say of lines that another file has brought which payout carries them. For a second reading."""
-        _, lines = _sorted_out(batch)
-        named = [(self._id(line), payout) for line in lines if (payout := self._payout(line)) is not None]
+        named = [
+            (line_id, payout_id)
+            for line_id, payout_id in zip(batch.line_ids, batch.payout_ids, strict=True)
+            if payout_id is not None
+        ]
         await store.name_payouts(transaction, self._file_id, named)
 
     async def finish(self, transaction: Transaction) -> None:
@@ -100,18 +116,13 @@ class PspLines:
             payout.currency, payout.amount_minor, payout.paid_at = line.currency, -line.gross_minor, line.occurred_at
         return payout.id
 
-    async def _compare(
-        self,
-        transaction: Transaction,
-        line_ids: Sequence[UUID],
-        lines: Sequence[ReportLine],
-        payout_ids: Sequence[UUID | None],
-    ) -> list[Quarantined]:
+    async def _compare(self, transaction: Transaction, batch: Batch) -> list[Quarantined]:
         """What of these lines is there from elsewhere with other content; the rest of that is repeated."""
         bad: list[Quarantined] = []
-        for row in await store.lines_there(transaction, self._file_id, line_ids, [line.number for line in lines]):
+        numbers = [line.number for line in batch.lines]
+        for row in await store.lines_there(transaction, self._file_id, batch.line_ids, numbers):
             at: int = row[0] - 1
-            line, payout_id = lines[at], payout_ids[at]
+            line, payout_id = batch.lines[at], batch.payout_ids[at]
             field = _contradicted(line, payout_id, row)
             if field is None:
                 self.counts.repeated += 1

@@ -87,7 +87,7 @@ _REOPEN_OPERATIONS = f"""
 INSERT INTO operations_in_transit (id, merchant_id, payment_id, kind, correlation_id, psp, psp_account_id,
     psp_reference, operation_reference, currency, amount_minor, effective_at)
 SELECT j.id, j.merchant_id, j.payment_id, j.kind, j.correlation_id, p.psp, p.psp_account_id, p.gateway_ref,
-    a.psp_reference, j.currency, e.debit_minor - e.credit_minor, j.effective_at
+    coalesce(a.psp_reference, d.psp_reference), j.currency, e.debit_minor - e.credit_minor, j.effective_at
 FROM ledger_journals AS j
 INNER JOIN ledger_entries AS e ON e.journal_id = j.id AND e.merchant_id = j.merchant_id AND e.account_code = CASE
     WHEN j.kind IN ('dispute_opened', 'dispute_won') THEN '{Account.DISPUTED_FUNDS_HELD}'
@@ -95,6 +95,8 @@ INNER JOIN ledger_entries AS e ON e.journal_id = j.id AND e.merchant_id = j.merc
 INNER JOIN payments AS p ON p.id = j.payment_id AND p.merchant_id = j.merchant_id
 LEFT JOIN payment_attempts AS a ON a.merchant_id = j.merchant_id AND a.id = CASE
     WHEN j.correlation_id ~ '^{ids.ATTEMPT}_[0-9a-f]{{32}}$' THEN substr(j.correlation_id, 5)::uuid END
+LEFT JOIN disputes AS d ON d.merchant_id = j.merchant_id AND d.id = CASE
+    WHEN j.correlation_id ~ '^{ids.DISPUTE}_[0-9a-f]{{32}}' THEN substr(j.correlation_id, 5, 32)::uuid END
 WHERE j.id = ANY ($1::uuid[]) AND j.kind IN {_FACTS}
 """
 _COUNT_UNDONE = """
