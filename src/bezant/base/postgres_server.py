@@ -192,7 +192,7 @@ def _settings(port: int, log: Path) -> dict[str, str]:
         "effective_cache_size": f"{max(memory_mib // 2, 256)}MB",
         "fsync": "on",
         "synchronous_commit": "on",
-        "wal_compression": "on",
+        "wal_compression": "off",
         "max_wal_size": "4GB",
         "min_wal_size": "256MB",
         "checkpoint_timeout": "15min",

@@ -5,11 +5,12 @@ as in life, where that goes on all day. Measured are: the load of the report (pa
 (matching, postings, deposits, `payment.settled`), both together, and matching alone in memory.
 """
 
-import asyncio
 import resource
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from bezant.banks.csv_file import csv_format
@@ -38,6 +39,7 @@ from bezant.reconciliation.evidence import Evidence
 from bezant.reconciliation.files.bank_accounts import AddBankAccount, BankAccounts
 from bezant.reconciliation.files.service import MIB, ReportFiles
 from bezant.reconciliation.files.states import NewFile
+from bezant.reconciliation.files.watch import pieces_of
 from bezant.reconciliation.matching.exact import match_exactly
 from bezant.reconciliation.matching.model import Line, Operation, Terms
 from bezant.reconciliation.matching.operations import match_operations
@@ -75,9 +77,11 @@ async def _one(server_url: str, payments: int, ledger: Figures, progress: Callab
                 postmaster = postmaster_of(await store.backend_pid(connection))
                 await store.settle(connection)
             watch = _Watch(postmaster, ledger, payments)
-            progress(f"{payments:,} lines: loading")
-            with watch("load"):
-                await _load(database, payments)
+            with TemporaryDirectory() as folder:
+                files = _write(Path(folder), payments)
+                progress(f"{payments:,} lines: loading")
+                with watch("load"):
+                    await _load(database, *files)
             progress(f"{payments:,} lines: matching, posting, settling")
             with watch("match, post and settle"):
                 await Run(database, Evidence(database, {}), _TERMS)()
@@ -90,7 +94,16 @@ async def _one(server_url: str, payments: int, ledger: Figures, progress: Callab
     return watch.figures(failures=payments - settled)
 
 
-async def _load(database: Database, payments: int) -> None:
+def _write(folder: Path, payments: int) -> tuple[Path, Path]:
+    """The PSP's report and the bank's statement."""
+    reported, booked = folder / "report.csv", folder / "statement.csv"
+    with reported.open("wb") as file:
+        file.writelines(report(payments))
+    booked.write_bytes(statement(payments))
+    return reported, booked
+
+
+async def _load(database: Database, reported: Path, booked: Path) -> None:
     files = ReportFiles(
         database,
         reports={simulator.MANIFEST.name: simulator.REPORTS},
@@ -100,24 +113,18 @@ async def _load(database: Database, payments: int) -> None:
     new = AddBankAccount(name="bench", identification=_ACCOUNT, currency="USD", reason="the bench's account")
     await BankAccounts(database).add(new, "bench")
     psp = simulator.MANIFEST.name
-    for sent, pieces in (
-        (NewFile(source="psp", psp=psp, psp_account_id=None, format=None, name="report", by="bench"), report(payments)),
+    for path, sent in (
+        (reported, NewFile(source="psp", psp=psp, psp_account_id=None, format=None, name="report", by="bench")),
         (
+            booked,
             NewFile(source="bank", psp=None, psp_account_id=None, format="csv:bench", name="statement", by="bench"),
-            (statement(payments),),
         ),
     ):
-        file, _ = await files.receive(sent, _stream(pieces))
+        file, _ = await files.receive(sent, pieces_of(path))
         await files.load.next(file.id)
         loaded = await files.records.kept(file.id)
         if loaded.state != "loaded":
             raise AssertionError(f"the {sent.name} was refused: {loaded.refusal}")
-
-
-async def _stream(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece
-        await asyncio.sleep(0)
 
 
 class _Watch:
@@ -127,10 +134,9 @@ class _Watch:
         self._postmaster = postmaster
         self._ledger = ledger
         self._lines = lines
-        self._steps: list[tuple[str, float, float, float | None]] = []
+        self._steps: list[tuple[str, float, float, float | None, float]] = []
         self._name = ""
         self._began = (0.0, 0.0, 0.0)
-        self._peak_mb = 0.0
 
     def __call__(self, name: str) -> "_Watch":
         self._name = name
@@ -143,8 +149,8 @@ class _Watch:
         began, api_s, database_s = self._began
         elapsed = time.perf_counter() - began
         used = self._database_s() - database_s if self._postmaster else None
-        self._steps.append((self._name, elapsed, time.process_time() - api_s, used))
-        self._peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        self._steps.append((self._name, elapsed, time.process_time() - api_s, used, peak_mb))
 
     def alone(self, payments: int) -> None:
         """Matching in memory: the fast path, and all rules, over rows as the run hands them over."""
@@ -160,11 +166,11 @@ class _Watch:
         """One row a step, and one for load and run together."""
         load, run, *alone = self._steps
         database_s = None if load[3] is None or run[3] is None else load[3] + run[3]
-        both = ("from file to settled", load[1] + run[1], load[2] + run[2], database_s)
-        return [self._row(*step, failures, self._peak_mb) for step in (load, run, both, *alone)]
+        both = ("from file to settled", load[1] + run[1], load[2] + run[2], database_s, run[4])
+        return [self._row(*step, failures) for step in (load, run, both, *alone)]
 
     def _row(
-        self, name: str, elapsed_s: float, api_s: float, database_s: float | None, failures: int, peak_mb: float
+        self, name: str, elapsed_s: float, api_s: float, database_s: float | None, peak_mb: float, failures: int
     ) -> Figures:
         per_second, unit = self._lines / elapsed_s, self._ledger
         return Figures(

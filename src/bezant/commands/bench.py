@@ -1,9 +1,10 @@
-"""`bezant bench payments|ledger|webhooks|relay|reconciliation-quality`."""
+"""`bezant bench payments|ledger|webhooks|relay|reconciliation|reconciliation-quality`."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 import uvloop
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -25,8 +26,8 @@ group = typer.Typer(
     no_args_is_help=True,
 )
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON per figure.")]
-_WIDTH_MIN = 120
-"""Columns of the tables of reconciliation quality: narrower ones cannot be read."""
+_WIDTH_MIN: Final = 120
+"""Columns of the tables: narrower ones cannot be read."""
 
 UnitSeconds = Annotated[int, typer.Option(min=1, help="How long pgbench runs.")]
 
@@ -155,37 +156,30 @@ def _show(figures: list[Figures], json: bool) -> None:
         for figure in figures:
             typer.echo(figure.line())
         return
-    table = Table(title=f"{figures[0].cores} cores; pgbench -N: {figures[0].pgbench_tps:,.0f} transactions/s")
-    for column in (
-        "benchmark",
-        "per second",
-        "ratio",
-        "to payments",
-        "to ledger",
-        "p50 ms",
-        "p99 ms",
-        "CPU us API",
-        "CPU us database",
-        "MB",
-        "failed",
-    ):
-        table.add_column(column, justify="left" if column == "benchmark" else "right")
-    for f in figures:
-        table.add_row(
-            f.name,
-            f"{f.per_second:,.0f}",
-            f"{f.ratio_to_pgbench:.2f}",
-            "" if f.ratio_to_payments is None else f"{f.ratio_to_payments:.2f}",
-            "" if f.ratio_to_ledger is None else f"{f.ratio_to_ledger:.2f}",
-            f"{f.p50_ms:.1f}",
-            f"{f.p99_ms:.1f}",
-            _micros(f.cpu_us_api),
-            _micros(f.cpu_us_database),
-            "" if f.memory_mb is None else f"{f.memory_mb:.0f}",
-            str(f.failures),
-        )
-    Console().print(table)
+    title = f"{figures[0].cores} cores; pgbench -N: {figures[0].pgbench_tps:,.0f} transactions/s"
+    table = Table(title=title, box=SIMPLE)
+    table.add_column("benchmark", no_wrap=True)
+    columns = {
+        "per second": [f"{f.per_second:,.0f}" for f in figures],
+        "ratio": [f"{f.ratio_to_pgbench:.2f}" for f in figures],
+        "to payments": [_shown(f.ratio_to_payments, ".2f") for f in figures],
+        "to ledger": [_shown(f.ratio_to_ledger, ".2f") for f in figures],
+        "p50 ms": [_shown(f.p50_ms or None, ".1f") for f in figures],
+        "p99 ms": [_shown(f.p99_ms or None, ".1f") for f in figures],
+        "CPU us API": [_shown(f.cpu_us_api, ".0f") for f in figures],
+        "CPU us database": [_shown(f.cpu_us_database, ".0f") for f in figures],
+        "MB": [_shown(f.memory_mb, ".0f") for f in figures],
+        "failed": [_shown(f.failures or None, "d") for f in figures],
+    }
+    measured = {name: values for name, values in columns.items() if any(values)}
+    for name in measured:
+        table.add_column(name, justify="right")
+    for figure, values in zip(figures, zip(*measured.values(), strict=True), strict=True):
+        table.add_row(figure.name, *values)
+    console = Console()
+    console.width = max(console.width, _WIDTH_MIN)
+    console.print(table)
 
 
-def _micros(value: float | None) -> str:
-    return "" if value is None else f"{value:.0f}"
+def _shown(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)

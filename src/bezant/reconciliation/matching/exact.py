@@ -38,7 +38,7 @@ def match_exactly(operations: Sequence[Operation], lines: Sequence[Line]) -> Exa
             if found < 0:
                 continue
             known = operations[found]
-            if _is_denied(names, known.names) and not _share(line.payment_names, known):
+            if not _share(line.payment_names, known) and _is_denied(names, known.names):
                 continue
         operation = operations[found]
         if line.kind is not operation.kind:
