@@ -7,7 +7,7 @@ schema; what the document forbids is refused.
 
 import json
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import uuid4
 
 import pytest
@@ -158,9 +158,9 @@ class Caller:
             body["psp"] = "simulator"
         if "order_id" in body:
             body.setdefault("payment_method", "pm_card_visa")
-        if body.get("amount"):
+        if amount := cast(dict[str, Any], body).get("amount"):
             # The document's words know no whole number that is not also 2449.0; money is never written so.
-            body["amount"].update(currency="USD", value=int(body["amount"]["value"]))
+            amount.update(currency="USD", value=int(amount["value"]))
 
     def send(self, case: Case) -> Any:
         response = case.call(base_url=self.url, headers=self.headers, timeout=30)
