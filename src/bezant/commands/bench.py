@@ -157,7 +157,7 @@ def _show(figures: list[Figures], json: bool) -> None:
             typer.echo(figure.line())
         return
     title = f"{figures[0].cores} cores; pgbench -N: {figures[0].pgbench_tps:,.0f} transactions/s"
-    table = Table(title=title, box=SIMPLE)
+    table = Table(title=title, box=SIMPLE, collapse_padding=True)
     table.add_column("benchmark", no_wrap=True)
     columns = {
         "per second": [f"{f.per_second:,.0f}" for f in figures],
@@ -173,7 +173,7 @@ def _show(figures: list[Figures], json: bool) -> None:
     }
     measured = {name: values for name, values in columns.items() if any(values)}
     for name in measured:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", min_width=max(map(len, name.split())))
     for figure, values in zip(figures, zip(*measured.values(), strict=True), strict=True):
         table.add_row(figure.name, *values)
     console = Console()
