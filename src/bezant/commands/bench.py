@@ -26,7 +26,7 @@ group = typer.Typer(
     no_args_is_help=True,
 )
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON per figure.")]
-_WIDTH_MIN: Final = 120
+_WIDTH_MIN: Final = 132
 """Columns of the tables: narrower ones cannot be read."""
 
 UnitSeconds = Annotated[int, typer.Option(min=1, help="How long pgbench runs.")]
