@@ -67,10 +67,9 @@ async def test_accepted_but_the_database_stays_away_and_the_key_finds_out(
     victims: list[Victim] = []
     for story in STORIES.values():
         victim = await order_of(shop, story)
-        line.lose_commit(ACCEPT, Loss.AFTER)
+        line.lose_commit(ACCEPT, Loss.GONE)
         asked = asyncio.create_task(shop.send(victim.order))
         await asyncio.wait_for(line.lost.wait(), 10)
-        await line.cut()
         _is_refused(await asked)
         await line.open()
         victims.append(victim)

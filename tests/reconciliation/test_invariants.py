@@ -6,8 +6,8 @@
 | no part below zero | both sides of balances; what is captured, refunded, reserved, settled of a payment |
 | what could be derived is what is kept | balances are the sums of entries |
 | nobody gets more than there is | refunds and settled within captures; each line posted once or not at all |
-| what is held is the sum of what holds it | transit: open operations; clearing: lines not at the bank; suspense: what
-  came and is not explained |
+| what is held is the sum of what holds it | transit: open operations; clearing: lines not at the bank, but of payouts
+  that are given up; suspense: what came and is not explained |
 | what is refused leaves everything as it was | every row of every table, after each refusal |
 
 The same six are shown of a payment's own life by tests/flows/test_state_machine.py, and of disputes by
@@ -81,9 +81,11 @@ SELECT account_code, merchant_id, currency, sum(minor) FROM (
     SELECT CASE WHEN y.shared_at IS NULL THEN 'psp_clearing' ELSE 'suspense' END,
         CASE WHEN y.shared_at IS NULL THEN e.merchant_id ELSE $1 END, l.currency, -l.net_minor
     FROM explained AS e INNER JOIN psp_lines AS l ON l.id = e.item_id
-    LEFT JOIN psp_payouts AS y ON y.id = l.payout_id WHERE e.rule <> 'payout'
+    LEFT JOIN psp_payouts AS y ON y.id = l.payout_id
+    WHERE e.rule <> 'payout' AND NOT coalesce(y.written_off, false)
     UNION ALL
-    SELECT 'suspense', $1, y.currency, y.amount_minor FROM psp_payouts AS y WHERE y.deposited_at IS NOT NULL
+    SELECT 'suspense', $1, y.currency, y.amount_minor FROM psp_payouts AS y
+    WHERE y.deposited_at IS NOT NULL AND NOT y.written_off
     UNION ALL
     SELECT 'suspense', $1, b.currency, b.amount_minor
     FROM open_bank_lines AS o INNER JOIN bank_lines AS b ON b.id = o.line_id WHERE o.in_suspense

@@ -21,6 +21,8 @@ class Loss(StrEnum):
     """It never arrives; the line is cut."""
     AFTER = "after"
     """It is done, and the line is cut before the answer passes."""
+    GONE = "gone"
+    """It is done, and every line is cut before the answer passes: as `cut`, at that very moment."""
     HELD = "held"
     """It is done, and the answer waits until `release`."""
 
@@ -141,7 +143,9 @@ class _Line:
             return True
         # The server answers a COMMIT only when it is done.
         loss, self._loss = self._loss, None
-        if loss is Loss.AFTER:
+        if loss in (Loss.AFTER, Loss.GONE):
+            if loss is Loss.GONE:
+                await self._proxy.cut()
             self._proxy.lost.set()
             return False
         self._proxy.stall()
