@@ -14,6 +14,7 @@ from types import TracebackType
 from tests.support.waiting import wait_until
 
 _STOP_TIMEOUT_S = 30
+_reserved: list[socket.socket] = []
 
 
 class Process:
@@ -95,7 +96,13 @@ def bezant(*arguments: str, env: Mapping[str, str] | None = None) -> Process:
 
 
 def free_port() -> int:
-    """A TCP port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of the loopback address that nobody listens on, and that nobody else is given while the tests run.
+
+    It stays bound and unheard: a server that asks for this very port gets it, as servers bind with SO_REUSEADDR, but
+    the kernel gives it to no other probe and to no outgoing connection.
+    """
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind(("127.0.0.1", 0))
+    _reserved.append(reserved)
+    return int(reserved.getsockname()[1])
