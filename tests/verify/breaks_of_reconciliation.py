@@ -145,4 +145,25 @@ RECONCILIATION: Final = (
         "UPDATE breaks SET journal_id = gen_random_uuid() WHERE resolution = 'written_off' RETURNING id",
         what="unposted",
     ),
+    Breaking(
+        "no_card_data",
+        "psl",
+        "UPDATE psp_lines SET description = '4242 4242 4242 4242' "
+        "WHERE id = (SELECT min(id::text)::uuid FROM psp_lines) RETURNING id",
+        what="line of a PSP",
+    ),
+    Breaking(
+        "no_card_data",
+        "bkl",
+        "UPDATE bank_lines SET content = 'card 4242424242424242 of J. Smith' "
+        "WHERE id = (SELECT min(id::text)::uuid FROM bank_lines) RETURNING id",
+        what="line of a bank",
+    ),
+    Breaking(
+        "no_card_data",
+        "fil",
+        "INSERT INTO quarantined_lines (file_id, line, reason, content) "
+        "SELECT id, 99999, 'x', 'cvv 123' FROM report_files ORDER BY id LIMIT 1 RETURNING file_id",
+        what="line put aside",
+    ),
 )
