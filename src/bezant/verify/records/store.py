@@ -179,8 +179,8 @@ WITHOUT_MERCHANT = " UNION ALL ".join(
     )
 )
 
-# (table, prefix, columns): the texts of every row, read as a stream. Names that PSPs and banks give their rows are not among
-# them: one in ten numbers of sixteen digits looks like a card's.
+# (table, prefix, columns): the texts of every row, read as a stream. Names that PSPs and banks give their rows are
+# not among them: one in ten numbers of sixteen digits looks like a card's.
 TEXTS = (
     ("merchants", ids.MERCHANT, ("name",)),
     ("refunds", ids.REFUND, ("reason", "psp_reference", "failure")),
